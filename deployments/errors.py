@@ -1,0 +1,136 @@
+"""Everything that can go wrong with a request, as one tree.
+
+    SpeechError
+    ├── InvalidInput              400  the request's content can't be processed
+    │   ├── UnspeakableText            nothing in the text can be read aloud
+    │   ├── TextTooLong
+    │   ├── UnsupportedLanguage
+    │   ├── UnsupportedFormat
+    │   └── UnsupportedEmotion
+    ├── NotFound                  404
+    │   ├── UnknownVoice
+    │   ├── UnknownCharacter
+    │   ├── UnknownModel
+    │   └── UnknownJob
+    ├── PayloadTooLarge           413
+    ├── Overloaded                429  come back after `retry_after_s`
+    ├── GenerationFailed          500  a stage gave no usable result
+    ├── NotReady                  503  a stage is not up, or was lost beyond repair
+    └── DeadlineExceeded          504
+
+The class carries what a renderer needs (status, slug, title); the instance carries what happened.
+Constructors are positional, because keyword-only arguments do not survive pickling between replicas.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class SpeechError(Exception):
+    """Base of all errors that a caller may see.
+
+    Args:
+        detail: what was wrong, with which value, and what is allowed. Shown to the caller.
+        extensions: further members of the problem document, such as `limit`.
+    """
+
+    status = 500
+    slug = "internal-error"
+    title = "Internal error"
+
+    def __init__(self, detail: str, extensions: dict[str, Any] | None = None) -> None:
+        super().__init__(detail, extensions)
+        self.detail = detail
+        self.extensions = extensions or {}
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+class InvalidInput(SpeechError):
+    status = 400
+    slug = "invalid-input"
+    title = "The request can't be processed"
+
+
+class UnspeakableText(InvalidInput):
+    slug = "unspeakable-text"
+    title = "Nothing in the text can be spoken"
+
+
+class TextTooLong(InvalidInput):
+    slug = "text-too-long"
+    title = "The text is too long"
+
+
+class UnsupportedLanguage(InvalidInput):
+    slug = "unsupported-language"
+    title = "The language is not supported"
+
+
+class UnsupportedFormat(InvalidInput):
+    slug = "unsupported-format"
+    title = "The audio format is not supported"
+
+
+class UnsupportedEmotion(InvalidInput):
+    slug = "unsupported-emotion"
+    title = "The voice does not have this emotion"
+
+
+class NotFound(SpeechError):
+    status = 404
+    slug = "not-found"
+    title = "Not found"
+
+
+class UnknownVoice(NotFound):
+    slug = "unknown-voice"
+    title = "There is no such voice"
+
+
+class UnknownCharacter(NotFound):
+    slug = "unknown-character"
+    title = "There is no such character"
+
+
+class UnknownModel(NotFound):
+    slug = "unknown-model"
+    title = "There is no such model"
+
+
+class UnknownJob(NotFound):
+    slug = "unknown-job"
+    title = "There is no such job"
+
+
+class PayloadTooLarge(SpeechError):
+    status = 413
+    slug = "payload-too-large"
+    title = "The request body is too large"
+
+
+class Overloaded(SpeechError):
+    """Raised with `{"retry_after_s": n}` in the extensions."""
+
+    status = 429
+    slug = "overloaded"
+    title = "Too many requests at once"
+
+
+class GenerationFailed(SpeechError):
+    slug = "generation-failed"
+    title = "No usable result was generated"
+
+
+class NotReady(SpeechError):
+    status = 503
+    slug = "not-ready"
+    title = "The service is not ready"
+
+
+class DeadlineExceeded(SpeechError):
+    status = 504
+    slug = "deadline-exceeded"
+    title = "The request took too long"
