@@ -33,7 +33,8 @@ class Filler:
         seed = zlib.crc32(f"{self.salt}:{key}".encode())
         words = np.random.PCG64(seed).random_raw(math.prod(shape))
         fraction = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
-        return ((2.0 * fraction - 1.0) * _SQRT3).reshape(shape)
+        noise: np.ndarray = (2.0 * fraction - 1.0) * _SQRT3
+        return noise.reshape(shape)
 
     def normalish(self, key: str, shape: Shape, scale: float = 1.0) -> np.ndarray:
         """Input noise: float32, standard deviation ``scale``."""
@@ -65,8 +66,7 @@ class Filler:
             return torch.zeros(shape, dtype=torch.int64)
         if leaf == "inited":
             return torch.ones(shape)
-        offset, scale = _offset_and_scale(key, leaf, _nearest_name(parents), shape)
-        values = offset + scale * self.unit(key, shape)
+        values = _scaled(self.unit(key, shape), key, leaf, _nearest_name(parents))
         return torch.from_numpy(values.astype(np.float32))
 
     def state(self, spec: Mapping[str, Mapping[str, Any]]) -> dict[str, Tensor]:
@@ -103,24 +103,28 @@ def _nearest_name(parents: list[str]) -> str:
     return next((parent for parent in reversed(parents) if not parent.isdigit()), "")
 
 
-def _offset_and_scale(key: str, leaf: str, parent: str, shape: Shape) -> tuple[float, float]:
-    """``value = offset + scale * noise``; the first matching rule wins."""
+def _scaled(noise: np.ndarray, key: str, leaf: str, parent: str) -> np.ndarray:
+    """Noise with the offset and scale of its kind of tensor; the first matching rule wins.
+
+    The operations keep the documented order: another order could round one float32 in 2**29 apart.
+    """
     is_norm = "norm" in parent
     if leaf == "cluster_size":
-        return 10.0, 1.0
+        return 10.0 + noise
     if leaf == "running_mean" or leaf == "beta" or (leaf == "bias" and is_norm):
-        return 0.0, 0.1
+        return 0.1 * noise
     if leaf in ("running_var", "alpha", "gamma") or (leaf == "weight" and is_norm):
-        return 1.0, 0.1
+        return 1.0 + 0.1 * noise
     if leaf == "weight_g":
-        return _weight_norm_gain(key), 0.1 * _weight_norm_gain(key)
+        return _weight_norm_gain(key) * (1.0 + 0.1 * noise)
     if leaf == "bias" or leaf.endswith("_bias"):
-        return 0.0, 0.05
+        return 0.05 * noise
     if leaf in ("emb_rel_k", "emb_rel_v"):
-        return 0.0, 1.0 / math.sqrt(shape[-1])
+        return noise / math.sqrt(noise.shape[-1])
     if "embedding" in parent or leaf in ("embed", "embed_avg"):
-        return 0.0, 1.0
-    return 0.0, _weight_gain(key) / math.sqrt(max(math.prod(shape[1:]), 1))
+        return noise
+    fan_in = math.prod(noise.shape[1:])
+    return _weight_gain(key) * noise / math.sqrt(max(fan_in, 1))
 
 
 def _weight_norm_gain(key: str) -> float:

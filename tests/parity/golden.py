@@ -1,7 +1,7 @@
 """Where golden vectors come from.
 
 ``BAEWOO_GOLDEN`` may name a root that holds ``gpt_sovits_v2/``, ``zonos/`` and ``korean/`` in the
-same file formats as ``tests/parity/data``. A file that root lacks is taken from ``tests/parity/data``.
+same file formats as ``tests/parity/data``; a file that root lacks is taken from there.
 What a filler is called with (its salt or seed) is read from the manifest that lies beside the
 vectors, so a file from the default set is never paired with the salt of another set.
 """
