@@ -1,0 +1,1 @@
+"""Text to phoneme ids: reading, pronunciation, splitting. Pure Python, offline, no torch."""
