@@ -70,31 +70,70 @@ class S2Config:
     segment_frames: int = 32
 
     def __post_init__(self) -> None:
-        _check(math.prod(self.upsample_rates) == self.hop_length, "hop_length", self.hop_length,
-               f"the product of upsample_rates {self.upsample_rates}")
-        _check(len(self.upsample_rates) == len(self.upsample_kernel_sizes),
-               "upsample_kernel_sizes", self.upsample_kernel_sizes, "one entry per upsample rate")
+        _check(
+            math.prod(self.upsample_rates) == self.hop_length,
+            "hop_length",
+            self.hop_length,
+            f"the product of upsample_rates {self.upsample_rates}",
+        )
+        _check(
+            len(self.upsample_rates) == len(self.upsample_kernel_sizes),
+            "upsample_kernel_sizes",
+            self.upsample_kernel_sizes,
+            "one entry per upsample rate",
+        )
         for rate, kernel in zip(self.upsample_rates, self.upsample_kernel_sizes, strict=True):
-            _check(kernel >= rate and (kernel - rate) % 2 == 0, "upsample kernel", kernel,
-                   f"at least the rate {rate} and of the same parity")
-        _check(self.upsample_channels % 2 ** len(self.upsample_rates) == 0, "upsample_channels",
-               self.upsample_channels, "a multiple of 2 to the number of stages")
-        _check(len(self.resblock_kernel_sizes) == len(self.resblock_dilations),
-               "resblock_dilations", self.resblock_dilations, "one entry per residual kernel")
+            _check(
+                kernel >= rate and (kernel - rate) % 2 == 0,
+                "upsample kernel",
+                kernel,
+                f"at least the rate {rate} and of the same parity",
+            )
+        _check(
+            self.upsample_channels % 2 ** len(self.upsample_rates) == 0,
+            "upsample_channels",
+            self.upsample_channels,
+            "a multiple of 2 to the number of stages",
+        )
+        _check(
+            len(self.resblock_kernel_sizes) == len(self.resblock_dilations),
+            "resblock_dilations",
+            self.resblock_dilations,
+            "one entry per residual kernel",
+        )
         for name in ("kernel_size", "wavenet_kernel_size"):
             _check(getattr(self, name) % 2 == 1, name, getattr(self, name), "odd")
-        _check(all(k % 2 == 1 for k in self.resblock_kernel_sizes), "resblock_kernel_sizes",
-               self.resblock_kernel_sizes, "odd")
-        for width, heads in (("hidden_channels", "num_heads"), ("mrte_channels", "mrte_heads"),
-                             ("reference_channels", "reference_heads")):
-            _check(getattr(self, width) % getattr(self, heads) == 0, width, getattr(self, width),
-                   f"a multiple of {heads} {getattr(self, heads)}")
+        _check(
+            all(k % 2 == 1 for k in self.resblock_kernel_sizes),
+            "resblock_kernel_sizes",
+            self.resblock_kernel_sizes,
+            "odd",
+        )
+        for width, heads in (
+            ("hidden_channels", "num_heads"),
+            ("mrte_channels", "mrte_heads"),
+            ("reference_channels", "reference_heads"),
+        ):
+            _check(
+                getattr(self, width) % getattr(self, heads) == 0,
+                width,
+                getattr(self, width),
+                f"a multiple of {heads} {getattr(self, heads)}",
+            )
         _check(self.latent_channels % 2 == 0, "latent_channels", self.latent_channels, "even")
         _check(self.num_layers >= 2, "num_layers", self.num_layers, "at least 2")
-        _check(self.mrte_channels == self.speaker_dim, "mrte_channels", self.mrte_channels,
-               f"equal to speaker_dim {self.speaker_dim}")
-        _check(0 < self.reference_bins <= self.spec_bins, "reference_bins", self.reference_bins,
-               f"between 1 and {self.spec_bins}")
+        _check(
+            self.mrte_channels == self.speaker_dim,
+            "mrte_channels",
+            self.mrte_channels,
+            f"equal to speaker_dim {self.speaker_dim}",
+        )
+        _check(
+            0 < self.reference_bins <= self.spec_bins,
+            "reference_bins",
+            self.reference_bins,
+            f"between 1 and {self.spec_bins}",
+        )
 
     @property
     def spec_bins(self) -> int:
@@ -112,8 +151,9 @@ class S2Config:
         return 2 * self.hop_length
 
     @classmethod
-    def from_upstream(cls, model: Mapping[str, Any], data: Mapping[str, Any] | None = None,
-                      **sizes: Any) -> "S2Config":
+    def from_upstream(
+        cls, model: Mapping[str, Any], data: Mapping[str, Any] | None = None, **sizes: Any
+    ) -> "S2Config":
         """Read the ``model`` and ``data`` sections of an upstream configuration.
 
         Args:
@@ -128,9 +168,13 @@ class S2Config:
         _check(str(model.get("resblock", "1")) == "1", "resblock", model.get("resblock"), "'1'")
         rate = model.get("semantic_frame_rate", "25hz")
         _check(rate == "25hz", "semantic_frame_rate", rate, "'25hz'")
-        fields = {ours: model[theirs] for theirs, ours in _UPSTREAM_MODEL.items() if theirs in model}
-        fields |= {ours: (data or {})[theirs] for theirs, ours in _UPSTREAM_DATA.items()
-                   if theirs in (data or {})}
+        sections = ((model, _UPSTREAM_MODEL), (data or {}, _UPSTREAM_DATA))
+        fields = {
+            ours: section[theirs]
+            for section, names in sections
+            for theirs, ours in names.items()
+            if theirs in section
+        }
         if "speaker_dim" in fields:
             fields["mrte_channels"] = fields["speaker_dim"]
         fields |= sizes

@@ -1,52 +1,63 @@
-"""Convolutions with weight normalisation, channel layer norm and masks shared by S2's networks.
+"""Small parts shared by S2's networks: masks, channel layer norm, weight normalisation.
 
 Layout: convolution stacks use ``(batch, channel, time)``; masks are ``(batch, 1, time)`` floats,
-1 where a frame is real.
+1 where a frame is real and 0 where it is padding.
 """
-
-from collections.abc import Callable
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import weight_norm
 
 
-class WeightNorm(nn.Module):
-    """A convolution whose weight is stored as magnitude and direction: ``w = g * v / ||v||``.
+def length_mask(lens: Tensor, num_frames: int) -> Tensor:
+    """1 for the first ``lens[i]`` frames of row ``i``.
 
-    The norm runs over all dimensions but the first (Salimans and Kingma, 2016), which for a
-    transposed convolution is the input channel. The two tensors keep the names of published
-    checkpoints, ``weight_g`` and ``weight_v``; :meth:`fold` gives the plain layer for inference.
+    Args:
+        lens: (batch,) int64.
+        num_frames: width of the mask.
+
+    Returns:
+        (batch, 1, num_frames) float32.
     """
+    frames = torch.arange(num_frames, device=lens.device)
+    return (frames < lens[:, None]).unsqueeze(1).to(torch.float32)
 
-    def __init__(self, conv: nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d) -> None:
+
+class ChannelLayerNorm(nn.Module):
+    """Layer norm over the channels of ``(batch, channel, time)``."""
+
+    def __init__(self, num_channels: int, eps: float = 1e-5) -> None:
         super().__init__()
-        weight = conv.weight.detach()
-        self.weight_g = nn.Parameter(_norm(weight))
-        self.weight_v = nn.Parameter(weight.clone())
-        self.bias = conv.bias
-        del conv.weight
-        conv.bias = None
-        # Kept out of the module tree: it holds geometry, no tensors.
-        object.__setattr__(self, "_conv", conv)
-
-    def weight(self) -> Tensor:
-        """The effective weight."""
-        return self.weight_v * (self.weight_g / _norm(self.weight_v))
+        self.eps = eps
+        self.gamma = nn.Parameter(torch.ones(num_channels))
+        self.beta = nn.Parameter(torch.zeros(num_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return _FUNCTIONS[type(self._geometry())](x, self.weight(), self.bias, self._geometry())
+        x = F.layer_norm(x.transpose(1, 2), self.gamma.shape, self.gamma, self.beta, self.eps)
+        return x.transpose(1, 2)
 
-    def fold(self) -> nn.Module:
-        """The plain convolution with the effective weight, equal in output."""
-        geometry = self._geometry()
-        plain = _rebuild(geometry, has_bias=self.bias is not None)
-        with torch.no_grad():
-            plain.weight.copy_(self.weight())
-            if self.bias is not None and plain.bias is not None:
-                plain.bias.copy_(self.bias)
-        return plain.to(self.weight_v)
 
-    def _geometry(self) -> Any:
-        return self.__dict__["_conv"]
+def same_padding(kernel_size: int, dilation: int = 1) -> int:
+    """Padding that keeps the length of a stride-1 convolution with an odd kernel."""
+    return (kernel_size - 1) * dilation // 2
+
+
+def weight_norm_conv1d(
+    in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1
+) -> nn.Module:
+    """A length-preserving Conv1d with ``w = g * v / ||v||`` (Salimans and Kingma, 2016)."""
+    padding = same_padding(kernel_size, dilation)
+    conv = nn.Conv1d(in_channels, out_channels, kernel_size, dilation=dilation, padding=padding)
+    return weight_norm(conv)
+
+
+def fold_weight_norm(module: nn.Module) -> None:
+    """Replace magnitude and direction by the effective weight, in place, for inference.
+
+    The output stays the same; the keys of the state dict change, so fold after loading.
+    """
+    for child in module.modules():
+        if parametrize.is_parametrized(child, "weight"):
+            parametrize.remove_parametrizations(child, "weight", leave_parametrized=True)

@@ -1,0 +1,1 @@
+"""S2: semantic tokens, phonemes and a speaker embedding -> waveform."""
