@@ -1,0 +1,55 @@
+# The environment is .venv, made by pip and reused; each target brings what it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --constraint constraints.txt
+# -n auto would start as many services as cores; the suites share one.
+PYTEST := $(BIN)/pytest
+
+.PHONY: run test test-full lint bench clean
+
+run: $(VENV)/.installed ## install, fetch the models, start on port 8000
+	@$(BIN)/python -m models.fetch
+	@exec $(BIN)/python -m serve_app
+
+test: $(VENV)/.installed-dev ## the default suite
+	@$(BIN)/python -m models.fetch
+	$(PYTEST)
+
+test-full: $(VENV)/.installed-dev ## with what takes long
+	@$(BIN)/python -m models.fetch
+	$(PYTEST) -m 'slow or not slow'
+
+lint: $(VENV)/.installed-dev ## style, types, import direction
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-dev ## measure the networks; writes benchmarks/results/
+	$(BIN)/python -m benchmarks.s1
+	$(BIN)/python -m benchmarks.s2
+
+clean: ## remove the environment
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	@echo "creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Baewoo needs Python 3.11 or newer; name one with: make run PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing Baewoo (about 2 GB with its libraries; some minutes the first time)"
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "installing test and training dependencies"
+	@$(PIP) --editable '.[train,dev]'
+	@touch $@

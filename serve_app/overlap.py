@@ -1,0 +1,74 @@
+"""Several pieces of audio made at once, delivered in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Chunk = TypeVar("Chunk")
+
+
+@dataclass(frozen=True)
+class _End:
+    """Closes a queue; carries the exception that closed it, if any."""
+
+    error: BaseException | None = None
+
+
+async def in_order(
+    items: AsyncIterator[Item],
+    produce: Callable[[Item], AsyncIterator[Chunk]],
+    ahead: int = 1,
+) -> AsyncIterator[Chunk]:
+    """Yield the chunks of all items in order, while later items are already in production.
+
+    Args:
+        items: what to produce, itself perhaps still being written.
+        produce: makes the chunks of one item.
+        ahead: how many items after the one being delivered may be in production.
+
+    Closing the iterator cancels everything in production. An exception of `items` or `produce`
+    is raised at its place, after the chunks before it.
+    """
+    places = asyncio.Semaphore(1 + ahead)
+    lines: asyncio.Queue[asyncio.Queue[Chunk | _End] | _End] = asyncio.Queue()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def fill(line: asyncio.Queue[Chunk | _End], item: Item) -> None:
+        try:
+            async for chunk in produce(item):
+                line.put_nowait(chunk)
+        except Exception as error:
+            line.put_nowait(_End(error))
+        else:
+            line.put_nowait(_End())
+
+    async def open_lines() -> None:
+        try:
+            async for item in items:
+                await places.acquire()
+                line: asyncio.Queue[Chunk | _End] = asyncio.Queue()
+                lines.put_nowait(line)
+                tasks.add(asyncio.create_task(fill(line, item)))
+        except Exception as error:
+            lines.put_nowait(_End(error))
+        else:
+            lines.put_nowait(_End())
+
+    tasks.add(asyncio.create_task(open_lines()))
+    try:
+        while not isinstance(line := await lines.get(), _End):
+            while not isinstance(chunk := await line.get(), _End):
+                yield chunk
+            if chunk.error is not None:
+                raise chunk.error
+            places.release()
+        if line.error is not None:
+            raise line.error
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,147 @@
+"""Errors as HTTP replies: one table, two renderers.
+
+Our own routes answer with a problem document (RFC 9457); `/v1/*` answers as OpenAI's API does, so
+that its client libraries raise the exceptions their users know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from ray.exceptions import RayActorError, RayTaskError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from starlette.exceptions import HTTPException
+
+from deployments.errors import (
+    DeadlineExceeded,
+    InvalidInput,
+    NotReady,
+    Overloaded,
+    SpeechError,
+)
+from serve_app.request_context import current_request_id
+
+logger = logging.getLogger("ray.serve")
+
+_OPENAI_TYPES = {
+    400: "invalid_request_error",
+    404: "invalid_request_error",
+    405: "invalid_request_error",
+    413: "invalid_request_error",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+}
+
+
+def unwrap(error: BaseException) -> BaseException:
+    """The exception a replica raised, freed from Ray's wrapping of remote errors."""
+    while isinstance(error, RayTaskError) and error.cause is not None:
+        error = error.cause
+    return error
+
+
+def to_speech_error(error: BaseException) -> SpeechError:
+    """Map whatever a handler or a stage raised to an error a caller may see."""
+    error = unwrap(error)
+    match error:
+        case SpeechError():
+            return error
+        case BackPressureError():
+            return Overloaded("every place in the queue is taken", {"retry_after_s": 1})
+        case RayActorError() | DeploymentUnavailableError():
+            return NotReady("a stage of the service was lost; try again", {"retry_after_s": 5})
+        case asyncio.TimeoutError():
+            return DeadlineExceeded("the request took longer than its limit")
+    logger.exception("unexpected error", exc_info=error)
+    return SpeechError("an unexpected error; its details are in the server's log")
+
+
+def problem_document(error: SpeechError) -> dict[str, Any]:
+    """An error as the members of an RFC 9457 problem document."""
+    return {
+        **error.extensions,
+        "type": f"urn:baewoo:problem:{error.slug}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "instance": current_request_id(),
+    }
+
+
+def render(request: Request, error: SpeechError) -> JSONResponse:
+    """Answer with `error` in the form of the route that was called."""
+    headers: dict[str, str] = {}
+    if "retry_after_s" in error.extensions:
+        headers["Retry-After"] = str(error.extensions["retry_after_s"])
+    if _is_openai_route(request):
+        return _openai_response(error.status, error.detail, error.slug, None, headers)
+    return JSONResponse(
+        problem_document(error),
+        status_code=error.status,
+        headers=headers,
+        media_type="application/problem+json",
+    )
+
+
+async def handle_error(request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for everything that leaves a route."""
+    return render(request, to_speech_error(error))
+
+
+async def handle_validation_error(request: Request, error: Exception) -> JSONResponse:
+    """A body that does not fit the schema: 422 with JSON pointers, or OpenAI's 400."""
+    assert isinstance(error, RequestValidationError)
+    faults = [_fault(fault) for fault in error.errors()]
+    summary = "; ".join(f"{fault['pointer'] or 'body'}: {fault['detail']}" for fault in faults[:5])
+    if _is_openai_route(request):
+        parameter = faults[0]["pointer"].lstrip("/").replace("/", ".") or None
+        return _openai_response(400, summary, "invalid-input", parameter, {})
+    invalid = InvalidInput(summary, {"errors": faults})
+    document = problem_document(invalid) | {"status": 422}
+    return JSONResponse(document, status_code=422, media_type="application/problem+json")
+
+
+async def handle_http_exception(request: Request, error: Exception) -> JSONResponse:
+    """What the framework itself refuses: an unknown path, a wrong method, broken JSON."""
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if _is_openai_route(request):
+        return _openai_response(error.status_code, str(error.detail), "http-error", None, headers)
+    document = {
+        "type": "about:blank",
+        "title": str(error.detail),
+        "status": error.status_code,
+        "detail": f"{request.method} {request.url.path}: {error.detail}",
+        "instance": current_request_id(),
+    }
+    return JSONResponse(
+        document,
+        status_code=error.status_code,
+        headers=headers,
+        media_type="application/problem+json",
+    )
+
+
+def _is_openai_route(request: Request) -> bool:
+    return request.url.path.startswith("/v1/")
+
+
+def _fault(error: Mapping[str, Any]) -> dict[str, str]:
+    """One validation error: where (a JSON pointer into the body) and what; never the value."""
+    location = [str(part) for part in error["loc"] if part != "body"]
+    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in location)
+    return {"pointer": pointer[:200], "detail": str(error["msg"])[:300]}
+
+
+def _openai_response(
+    status: int, message: str, code: str, parameter: str | None, headers: dict[str, str]
+) -> JSONResponse:
+    kind = _OPENAI_TYPES.get(status, "server_error")
+    body = {"error": {"message": message, "type": kind, "param": parameter, "code": code}}
+    return JSONResponse(body, status_code=status, headers=headers)
