@@ -4,7 +4,7 @@ import math
 import warnings
 
 import numpy as np
-import pyloudnorm
+import pyloudnorm  # type: ignore[import-untyped]
 import torch
 from torch import Tensor
 

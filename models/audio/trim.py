@@ -26,7 +26,7 @@ def trim_silence(
     window = max(1, round(window_ms * sample_rate / 1000))
     keep = round(keep_ms * sample_rate / 1000)
     padded = F.pad(waveform, (0, -len(waveform) % window))
-    power = padded.unflatten(0, (-1, window)).square().mean(dim=1)
+    power = padded.reshape(-1, window).square().mean(dim=1)
     loud = (power > 10 ** (threshold_db / 10)).nonzero().flatten()
     if not len(loud):
         return waveform[:0]

@@ -61,7 +61,9 @@ class MultiHeadAttention(nn.Module):
 
     def _split_heads(self, x: Tensor) -> Tensor:
         """(batch, channel, time) -> (batch, head, time, head_dim)."""
-        return x.unflatten(1, (self.num_heads, -1)).transpose(2, 3)
+        batch, channels, time = x.shape
+        heads = x.reshape(batch, self.num_heads, channels // self.num_heads, time)
+        return heads.transpose(2, 3)
 
 
 class RelativeSelfAttention(MultiHeadAttention):

@@ -76,7 +76,7 @@ class PeriodDiscriminator(nn.Module):
         """Judge (batch, 1, samples)."""
         missing = -waveform.shape[2] % self.period
         padded = F.pad(waveform, (0, missing), mode="reflect") if missing else waveform
-        return _judge(padded.unflatten(2, (-1, self.period)), self.convs, self.conv_post)
+        return _judge(padded.reshape(len(padded), 1, -1, self.period), self.convs, self.conv_post)
 
 
 class Discriminators(nn.Module):

@@ -21,7 +21,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         x = F.dropout(F.relu(self.expand(x * mask)), self.dropout, self.training)
-        return self.contract(x * mask) * mask
+        contracted: Tensor = self.contract(x * mask) * mask
+        return contracted
 
 
 class RelativeEncoder(nn.Module):

@@ -13,28 +13,28 @@ class Coupling(nn.Module):
     def __init__(self, config: S2Config) -> None:
         super().__init__()
         half, hidden = config.latent_channels // 2, config.hidden_channels
-        self.half = half
         self.pre = nn.Conv1d(half, hidden, 1)
         self.wavenet = WaveNet(
             hidden, config.wavenet_kernel_size, config.flow_layers, config.speaker_dim
         )
         self.post = nn.Conv1d(hidden, half, 1)
         # Starts as the identity.
-        nn.init.zeros_(self.post.weight)
-        nn.init.zeros_(self.post.bias)
+        for parameter in self.post.parameters():
+            nn.init.zeros_(parameter)
 
     def shift(self, x: Tensor, mask: Tensor, speaker: Tensor) -> Tensor:
         """The shift (batch, half, frame) for the first half ``x`` (batch, half, frame)."""
         hidden = self.wavenet(self.pre(x) * mask, mask, speaker)
-        return self.post(hidden) * mask
+        shift: Tensor = self.post(hidden) * mask
+        return shift
 
     def forward(self, x: Tensor, mask: Tensor, speaker: Tensor) -> Tensor:
-        first, second = x.split(self.half, dim=1)
+        first, second = x.chunk(2, dim=1)
         return torch.cat([first, self.shift(first, mask, speaker) + second * mask], dim=1)
 
     def inverse(self, x: Tensor, mask: Tensor, speaker: Tensor) -> Tensor:
         """Undo `forward`."""
-        first, second = x.split(self.half, dim=1)
+        first, second = x.chunk(2, dim=1)
         return torch.cat([first, (second - self.shift(first, mask, speaker)) * mask], dim=1)
 
 

@@ -50,7 +50,8 @@ def weight_norm_conv1d(
     """A length-preserving Conv1d with ``w = g * v / ||v||`` (Salimans and Kingma, 2016)."""
     padding = same_padding(kernel_size, dilation)
     conv = nn.Conv1d(in_channels, out_channels, kernel_size, dilation=dilation, padding=padding)
-    return weight_norm(conv)
+    normed: nn.Module = weight_norm(conv)
+    return normed
 
 
 def fold_weight_norm(module: nn.Module) -> None:

@@ -43,7 +43,7 @@ class ReferenceAttention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Attend within ``x``; ``mask`` (batch, 1, time) hides padding keys."""
         query, key, value = (
-            project(x).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+            project(x).reshape(*x.shape[:2], self.num_heads, -1).transpose(1, 2)
             for project in (self.query, self.key, self.value)
         )
         scores = query @ key.transpose(2, 3) / math.sqrt(x.shape[2])
@@ -88,5 +88,5 @@ class ReferenceEncoder(nn.Module):
             x = conv(x)
         x = self.out(self.attention((x * mask).transpose(1, 2), mask))
         frame_mask = mask.transpose(1, 2)
-        mean = (x * frame_mask).sum(dim=1) / frame_mask.sum(dim=1)
+        mean: Tensor = (x * frame_mask).sum(dim=1) / frame_mask.sum(dim=1)
         return mean.unsqueeze(2)

@@ -134,7 +134,7 @@ class Synthesizer(nn.Module):
         """The generator alone, in its own dtype; arguments and result as `synthesize`."""
         dtype = self.generator.conv_pre.weight.dtype
         row_lens = None if bool((lens == z.shape[2]).all()) else lens.tolist()
-        waveform = self.generator(z.to(dtype), speaker.to(dtype), row_lens)
+        waveform: Tensor = self.generator(z.to(dtype), speaker.to(dtype), row_lens)
         return waveform.squeeze(1).float()
 
     def forward(
