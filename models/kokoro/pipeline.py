@@ -1,0 +1,132 @@
+"""From text to speech with one voice: the path of a single request, without a service around it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soxr
+
+from models import assets
+from models.kokoro.errors import InvalidVoice, NothingToSpeak, OutOfRange
+from models.kokoro.korean_ipa import to_ipa
+from models.kokoro.loudness import match_loudness
+from models.kokoro.model import SAMPLE_RATE, STYLE_DIM, KokoroModel, Waveform
+from models.kokoro.segments import split_into_segments
+from models.kokoro.voice import KokoroVoice, Mixture
+from models.text.korean import normalize, pronounce
+
+MIN_REQUEST_SPEED, MAX_REQUEST_SPEED = 0.5, 2.0
+
+_TIMBRE_DIM = STYLE_DIM // 2
+_FINAL_MARKS = ".!?…,;:"
+
+
+class KokoroEngine:
+    """Speaks segments, one after the other, each in any voice.
+
+    Nothing of a request stays behind: a segment sounds the same whatever was spoken before it.
+    """
+
+    sample_rate = SAMPLE_RATE
+
+    def __init__(self, folder: Path | None = None, num_threads: int = 1) -> None:
+        """Load the network.
+
+        Args:
+            folder: files of `models.assets.KOKORO`; by default the fetched ones.
+            num_threads: threads of one synthesis.
+
+        Raises:
+            models.assets.AssetError: no folder was given and the model was never fetched.
+        """
+        self._model = KokoroModel(folder or assets.require(assets.KOKORO), num_threads)
+
+    def synthesize_segment(
+        self, pronounced: str, voice: KokoroVoice, emotion: str = "neutral", speed: float = 1.0
+    ) -> Waveform:
+        """Speak one segment, and the pause that its last mark asks for.
+
+        Args:
+            pronounced: Hangul as `models.text.korean.pronounce` gives it.
+            voice: who speaks.
+            emotion: one of `voice.EMOTIONS`; the voice uses the nearest variant it has.
+            speed: 0.5 to 2; larger is faster, pauses included.
+
+        Returns:
+            `(samples,)` float32 mono at 24 kHz, within [-1, 1].
+
+        Raises:
+            NothingToSpeak: the segment holds no Hangul.
+            TooManyTokens: it is too long for one synthesis.
+            OutOfRange: the speed is not allowed.
+            InvalidVoice: an unknown emotion, or a style the network does not have.
+        """
+        if not MIN_REQUEST_SPEED <= speed <= MAX_REQUEST_SPEED:
+            raise OutOfRange(
+                f"speed is {speed}; it must be from {MIN_REQUEST_SPEED} to {MAX_REQUEST_SPEED}"
+            )
+        variant = voice.variant(emotion)
+        ipa = _sentence(to_ipa(pronounced))
+        style = np.concatenate(
+            (
+                self._mix(voice.timbre)[:, :_TIMBRE_DIM],
+                self._mix(variant.prosody)[:, _TIMBRE_DIM:],
+            ),
+            axis=1,
+        )
+        # Pitch is raised by playing faster what was spoken slower.
+        pitch_ratio = 2 ** (variant.pitch_semitones / 12)
+        waveform = self._model.synthesize(ipa, style, speed * variant.speed / pitch_ratio)
+        waveform = _shift_pitch(waveform, pitch_ratio)
+        waveform = match_loudness(waveform, voice.loudness_lufs, voice.true_peak_dbtp)
+        pause = np.zeros(round(voice.pause_s(pronounced) / speed * SAMPLE_RATE), np.float32)
+        return np.concatenate((waveform, pause))
+
+    def _mix(self, mixture: Mixture) -> Waveform:
+        """Weighted sum of style tables, `(510, 256)`."""
+        styles = self._model.styles
+        if unknown := sorted(set(mixture) - set(styles)):
+            raise InvalidVoice(
+                f"the network has no style {unknown[0]!r}; it has {', '.join(sorted(styles))}"
+            )
+        weighted = [styles[name] * np.float32(weight) for name, weight in mixture.items()]
+        return np.asarray(np.sum(weighted, axis=0), np.float32)
+
+
+def speak(
+    text: str,
+    voice: KokoroVoice,
+    engine: KokoroEngine,
+    emotion: str = "neutral",
+    speed: float = 1.0,
+) -> Waveform:
+    """Speak written Korean of any length.
+
+    Returns:
+        `(samples,)` float32 mono at 24 kHz.
+
+    Raises:
+        NothingToSpeak: the text holds nothing that can be read.
+    """
+    spoken = [
+        engine.synthesize_segment(pronounce(segment), voice, emotion, speed)
+        for segment in split_into_segments(normalize(text))
+    ]
+    if not spoken:
+        raise NothingToSpeak("the text holds nothing that can be read aloud")
+    return np.concatenate(spoken)
+
+
+def _sentence(ipa: str) -> str:
+    """Without a mark at its end the network may swallow the last syllable."""
+    if not any(symbol.isalpha() for symbol in ipa):
+        raise NothingToSpeak("there is nothing to speak in this segment")
+    return ipa if ipa.endswith(tuple(_FINAL_MARKS)) else ipa + "."
+
+
+def _shift_pitch(waveform: Waveform, ratio: float) -> Waveform:
+    if ratio == 1.0:
+        return waveform
+    resampled = soxr.resample(waveform, SAMPLE_RATE * ratio, SAMPLE_RATE)
+    return np.asarray(resampled, np.float32)
