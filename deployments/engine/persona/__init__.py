@@ -1,0 +1,1 @@
+"""Engines that write a character's line, behind one protocol."""

@@ -1,0 +1,46 @@
+"""Draws the next token; all randomness of a line comes from its own generator."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from models.persona.persona import Sampling
+
+
+class Sampler:
+    """Draws the tokens of one line.
+
+    Args:
+        sampling: temperature, nucleus and repetition penalty.
+        seed: two samplers with the same seed draw the same from the same logits.
+        num_choices: size of the logits.
+    """
+
+    def __init__(self, sampling: Sampling, seed: int, num_choices: int) -> None:
+        self._sampling = sampling
+        self._generator = torch.Generator().manual_seed(seed)
+        self._was_drawn = torch.zeros(num_choices, dtype=torch.bool)
+
+    def draw(self, logits: Tensor) -> int:
+        """Draw from `logits` `(choice,)`; return the index."""
+        logits = self._penalize(logits.float())
+        if self._sampling.temperature == 0:
+            choice = int(logits.argmax())
+        else:
+            probs = torch.softmax(logits / self._sampling.temperature, dim=-1)
+            choice = self._draw_nucleus(probs)
+        self._was_drawn[choice] = True
+        return choice
+
+    def _penalize(self, logits: Tensor) -> Tensor:
+        penalty = self._sampling.repetition_penalty
+        weaker = torch.where(logits > 0, logits / penalty, logits * penalty)
+        return torch.where(self._was_drawn, weaker, logits)
+
+    def _draw_nucleus(self, probs: Tensor) -> int:
+        """Holtzman et al. 2020: the likeliest tokens that together reach `top_p`."""
+        sorted_probs, order = probs.sort(descending=True, stable=True)
+        before = sorted_probs.cumsum(0) - sorted_probs
+        kept = sorted_probs[before < self._sampling.top_p]
+        return int(order[torch.multinomial(kept, 1, generator=self._generator)])

@@ -1,0 +1,114 @@
+"""The state of one line while it is written."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedTokenizerBase
+
+from deployments.engine.persona.runner import Runner
+from deployments.engine.persona.sampler import Sampler
+from models.persona.line import LineCleaner
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The tokens a line may be drawn from: their ids and their rows of the output projection."""
+
+    token_ids: tuple[int, ...]
+    head: Tensor
+
+
+class Sequence:
+    """One line: its cache, its sampler, and the text it has become so far.
+
+    Args:
+        prompt_ids: what the model has still to read after what `cache` holds.
+        max_new_tokens: bound on the drawn tokens.
+        deadline_s: reading of `time.monotonic` after which the line is ended.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        cache: DynamicCache,
+        prompt_ids: list[int],
+        num_cached_tokens: int,
+        num_prompt_tokens: int,
+        num_history_turns: int,
+        choices: Choices,
+        sampler: Sampler,
+        cleaner: LineCleaner,
+        max_new_tokens: int,
+        deadline_s: float,
+    ) -> None:
+        self._runner = runner
+        self._tokenizer = tokenizer
+        self._cache = cache
+        self._unread_ids = prompt_ids
+        self.num_cached_tokens = num_cached_tokens
+        self.num_prompt_tokens = num_prompt_tokens
+        self.num_history_turns = num_history_turns
+        self._choices = choices
+        self._sampler = sampler
+        self.cleaner = cleaner
+        self._max_new_tokens = max_new_tokens
+        self._deadline_s = deadline_s
+        self._new_ids: list[int] = []
+        self._num_decoded_chars = 0
+        self._aborted = threading.Event()
+        self.is_over = False
+
+    @property
+    def num_new_tokens(self) -> int:
+        """Tokens drawn so far, the end token included."""
+        return len(self._new_ids)
+
+    def abort(self) -> None:
+        """Let a running `advance` return after its current step; callable from any thread."""
+        self._aborted.set()
+
+    def advance(self, max_tokens: int) -> str:
+        """Draw at most `max_tokens`; return the text that became certain by them."""
+        released = ""
+        for _ in range(max_tokens):
+            if self.is_over or self._aborted.is_set():
+                break
+            released += self._step()
+        return released
+
+    def _step(self) -> str:
+        logits = self._runner.extend(self._cache, self._unread_ids, self._choices.head)
+        token_id = self._choices.token_ids[self._sampler.draw(logits)]
+        self._new_ids.append(token_id)
+        self._unread_ids = [token_id]
+        if token_id == self._tokenizer.eos_token_id:
+            return self._end()
+        released = self.cleaner.feed(self._new_text())
+        if self.cleaner.finish_reason is not None:
+            return released + self._end()
+        if self.num_new_tokens >= self._max_new_tokens:
+            self.is_over = True
+            return released + self.cleaner.finish("length")
+        if time.monotonic() > self._deadline_s:
+            self.is_over = True
+            return released + self.cleaner.finish("time")
+        return released
+
+    def _end(self) -> str:
+        self.is_over = True
+        return self.cleaner.finish("stop")
+
+    def _new_text(self) -> str:
+        """Text of the tokens not turned into text yet; waits for the rest of a split character."""
+        text: str = self._tokenizer.decode(self._new_ids, skip_special_tokens=True)
+        if text.endswith("\N{REPLACEMENT CHARACTER}"):
+            return ""
+        new = text[self._num_decoded_chars :]
+        self._num_decoded_chars = len(text)
+        return new

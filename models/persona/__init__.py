@@ -1,0 +1,1 @@
+"""The persona's mind: its base model, its published form, its prompt and the line it says."""
