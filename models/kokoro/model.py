@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from models.kokoro.errors import NothingToSpeak, OutOfRange, TooManyTokens
+from models.kokoro.graph import load_graph
 
 SAMPLE_RATE = 24_000
 STYLE_DIM = 256
@@ -40,7 +41,7 @@ class KokoroModel:
         options.intra_op_num_threads = num_threads
         options.inter_op_num_threads = 1
         self._session = ort.InferenceSession(
-            folder / "model.onnx", options, providers=["CPUExecutionProvider"]
+            load_graph(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
         self._token_of: dict[str, int] = json.loads((folder / "vocab.json").read_text())["vocab"]
         with np.load(folder / "voices.npz", allow_pickle=False) as table:
