@@ -32,6 +32,8 @@ class EncodedSegment:
     log_std: Tensor
     """(latent_channel, frame)"""
     segment: Segment
+    first_frame: int = 0
+    """Which frame of the segment the first one is; names its noise."""
 
     @property
     def num_frames(self) -> int:
@@ -40,7 +42,9 @@ class EncodedSegment:
     def sample(self, start: int, stop: int) -> Tensor:
         """The prior's sample for frames ``start`` to ``stop``: (latent_channel, stop - start)."""
         mean, log_std = self.mean[:, start:stop], self.log_std[:, start:stop]
-        noise = frame_noise(self.segment.seed, start, stop - start, len(mean)).to(mean)
+        noise = frame_noise(
+            self.segment.seed, self.first_frame + start, stop - start, len(mean)
+        ).to(mean)
         return mean + noise * torch.exp(log_std) * self.segment.noise_scale
 
 
