@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pyloudnorm
 import soxr
+from numpy.lib.stride_tricks import sliding_window_view
 
 from models.kokoro.model import SAMPLE_RATE, Waveform
 
 _METER = pyloudnorm.Meter(SAMPLE_RATE)
 _BLOCK_SAMPLES = int(0.4 * SAMPLE_RATE)  # the gating block of BS.1770
 _OVERSAMPLING = 4  # BS.1770 annex 2
+_LIMITER_SAMPLES = int(0.003 * SAMPLE_RATE)  # before and after a peak; shorter would be audible
+_LIMITER_WINDOW = np.hanning(2 * _LIMITER_SAMPLES + 3)[1:-1]
+_LIMITER_WINDOW /= _LIMITER_WINDOW.sum()
 
 
 def integrated_lufs(waveform: Waveform) -> float:
@@ -32,7 +36,7 @@ def true_peak(waveform: Waveform) -> float:
 
 
 def match_loudness(waveform: Waveform, lufs: float, max_true_peak_dbtp: float) -> Waveform:
-    """Bring an utterance to a loudness, or to the peak limit if that is reached first.
+    """Bring an utterance to a loudness; peaks that would go beyond the limit are pressed down.
 
     Args:
         waveform: `(samples,)`; silence is returned as it is.
@@ -42,6 +46,20 @@ def match_loudness(waveform: Waveform, lufs: float, max_true_peak_dbtp: float) -
     loudness = integrated_lufs(waveform)
     if not np.isfinite(loudness):
         return waveform
-    wanted = 10 ** ((lufs - loudness) / 20)
-    allowed = 10 ** (max_true_peak_dbtp / 20) / true_peak(waveform)
-    return waveform * np.float32(min(wanted, allowed))
+    limit = 10 ** (max_true_peak_dbtp / 20)
+    limited = _limit_peaks(waveform * np.float32(10 ** ((lufs - loudness) / 20)), limit)
+    # What rises between two samples, is turned down as a whole.
+    return limited * np.float32(min(1.0, limit / true_peak(limited)))
+
+
+def _limit_peaks(waveform: Waveform, limit: float) -> Waveform:
+    """Lower the gain around each sample beyond `limit`, early enough that it moves smoothly."""
+    needed = np.minimum(1.0, limit / np.maximum(np.abs(waveform), limit))
+    if needed.min() == 1.0:
+        return waveform
+    # Each sample of the smoothed gain averages minima that all saw the peak, so none exceeds it.
+    held = sliding_window_view(
+        np.pad(needed, 2 * _LIMITER_SAMPLES, mode="edge"), 2 * _LIMITER_SAMPLES + 1
+    ).min(axis=-1)
+    gain = np.convolve(held, _LIMITER_WINDOW, mode="valid")
+    return np.asarray(waveform * gain, np.float32)
