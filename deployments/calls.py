@@ -11,8 +11,11 @@ from typing import Any
 
 from ray.serve.handle import DeploymentResponse, DeploymentResponseGenerator
 
+Response = DeploymentResponse[Any] | DeploymentResponseGenerator[Any]
+"""What `handle.method.remote()` is declared to return; the handle's options decide which."""
 
-async def call(response: DeploymentResponse[Any]) -> Any:
+
+async def call(response: Response) -> Any:
     """Await a unary call; cancel it when the awaiting task is cancelled or fails."""
     try:
         return await response
@@ -21,10 +24,10 @@ async def call(response: DeploymentResponse[Any]) -> Any:
         raise
 
 
-async def stream(response: DeploymentResponseGenerator[Any]) -> AsyncIterator[Any]:
+async def stream(response: Response) -> AsyncIterator[Any]:
     """Iterate over a streaming call; cancel it however the iteration ends."""
     try:
-        async for item in response:
+        async for item in response:  # type: ignore[union-attr]
             yield item
     finally:
         response.cancel()  # type: ignore[no-untyped-call]

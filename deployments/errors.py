@@ -19,7 +19,7 @@
     └── DeadlineExceeded          504
 
 The class carries what a renderer needs (status, slug, title); the instance carries what happened.
-Constructors are positional, because keyword-only arguments do not survive pickling between replicas.
+Constructors are positional: keyword-only arguments do not survive pickling between replicas.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ SIGTERM: it then ends the child and every process that the child started.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -26,6 +27,9 @@ _READY_TIMEOUT_S = 300
 _STOP_TIMEOUT_S = 30
 _POLL_INTERVAL_S = 0.5
 
+_STARTING = """Starting Baewoo on {url}; the models take some 20 s to load.
+Logs: /tmp/ray/session_latest/logs/serve/"""
+
 _USAGE = """
 Baewoo is ready on {url} (Ctrl-C stops it; API documentation: {url}/docs). Try, in another terminal:
 
@@ -35,7 +39,7 @@ Baewoo is ready on {url} (Ctrl-C stops it; API documentation: {url}/docs). Try, 
 
   # a scene, answered in character and spoken; the reply names the recording
   curl -sS {url}/assistant -H 'Content-Type: application/json' \\
-    -d '{{"character": "bujang", "prompt": "점심시간, 다들 메뉴를 못 고르고 있다. [지문: 신나서]"}}' \\
+    -d '{{"character": "bujang", "prompt": "점심 메뉴를 고르는 중이다. [지문: 신나서]"}}' \\
     | tee reply.json && curl -sS -o line.wav \\
     {url}$(sed -n 's/.*"audio":"\\(\\/jobs[^"]*\\)".*/\\1/p' reply.json)
 """
@@ -56,13 +60,17 @@ def main() -> int:
     signal.signal(signal.SIGTERM, request_stop)
     with tempfile.TemporaryDirectory(prefix="baewoo-") as folder:
         config = _with_port(arguments.config, port, Path(folder))
+        serve = Path(sys.executable).with_name("serve")
+        url = f"http://127.0.0.1:{port}"
+        print(_STARTING.format(url=url), flush=True)
         # A session of its own keeps the terminal's Ctrl-C from reaching Ray before the launcher.
         child = subprocess.Popen(
-            [str(Path(sys.executable).with_name("serve")), "run", "--address", "local", str(config)],
+            [serve, "run", "--address", "local", config],
             start_new_session=True,
+            env={"RAY_SERVE_LOG_TO_STDERR": "0", **os.environ},
         )
         try:
-            return _attend(child, f"http://127.0.0.1:{port}", stop)
+            return _attend(child, url, stop)
         finally:
             _end(child)
 
@@ -106,7 +114,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     if child.poll() is not None:
         return
     descendants = psutil.Process(child.pid).children(recursive=True)
-    child.terminate()
+    child.send_signal(signal.SIGINT)  # on which `serve run` shuts Serve and Ray down
     try:
         child.wait(_STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:

@@ -14,7 +14,7 @@ _BYTES_PER_SAMPLE = 2
 def encode_pcm16(waveform: NDArray[np.float32]) -> bytes:
     """Little-endian signed 16-bit samples of a mono waveform in [-1, 1]; louder is clipped."""
     scaled = np.rint(np.clip(waveform, -1.0, 1.0) * 32767.0)
-    return scaled.astype("<i2").tobytes()
+    return bytes(scaled.astype("<i2").tobytes())
 
 
 def wav_header(sample_rate: int, num_samples: int | None = None) -> bytes:

@@ -134,6 +134,9 @@ def _is_openai_route(request: Request) -> bool:
 
 def _fault(error: Mapping[str, Any]) -> dict[str, str]:
     """One validation error: where (a JSON pointer into the body) and what; never the value."""
+    if error["type"] == "json_invalid":
+        where = error["loc"][-1]
+        return {"pointer": "", "detail": f"not valid JSON at character {where}"}
     location = [str(part) for part in error["loc"] if part != "body"]
     pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in location)
     return {"pointer": pointer[:200], "detail": str(error["msg"])[:300]}

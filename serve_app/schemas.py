@@ -78,10 +78,10 @@ class SynthesizeRequest(StrictModel):
 
 
 class Turn(StrictModel):
-    """One earlier turn of a dialogue."""
+    """One earlier turn of a dialogue, oldest first."""
 
-    scene: Annotated[Text, Field(max_length=MAX_SCENE_CHARS)]
-    line: Annotated[Text, Field(max_length=MAX_SCENE_CHARS)]
+    role: Literal["user", "character"]
+    text: Annotated[Text, Field(min_length=1, max_length=MAX_SCENE_CHARS)]
 
 
 class AssistantRequest(StrictModel):

@@ -92,12 +92,19 @@ class VersionedRecords:
         Raises:
             UnknownRecord: it is not stored in any layer.
         """
+        return _json_object(self.read_bytes(record), self._key(record))
+
+    def read_bytes(self, record: RecordId) -> bytes:
+        """The document of one version as it is stored.
+
+        Raises:
+            UnknownRecord: it is not stored in any layer.
+        """
         for layer in self._layers:
             try:
-                content = layer.read(self._key(record))
+                return layer.read(self._key(record))
             except ObjectNotFound:
                 continue
-            return _json_object(content, self._key(record))
         raise UnknownRecord(f"{self._folder}: {record} is not stored")
 
     def _has(self, layer: ObjectStore, record: RecordId) -> bool:

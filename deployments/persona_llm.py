@@ -1,0 +1,94 @@
+"""PersonaLLM: writes a character's line. A shim around a persona engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from pydantic import Field
+from ray import serve
+
+from deployments.args import StrictArgs
+from deployments.engine.persona.protocol import (
+    BaseModelMismatch,
+    EmptyLine,
+    EngineBusy,
+    EngineError,
+    LineEvent,
+    LineRequest,
+    PersonaEngine,
+    PromptTooLong,
+)
+from deployments.engine.persona.transformers_engine import TransformersEngine
+from deployments.errors import (
+    GenerationFailed,
+    InvalidInput,
+    Overloaded,
+    SpeechError,
+    TextTooLong,
+)
+from models.persona.base_model import BASE_MODEL, require_base_model
+from models.persona.persona import Persona
+from models.persona.scene import SceneError
+
+
+class PersonaArgs(StrictArgs):
+    """Settings of the persona stage."""
+
+    num_threads: int = Field(default=1, ge=1, description="Torch threads of one replica.")
+    max_waiting: int = Field(default=16, ge=0, description="Requests that may wait for the model.")
+
+
+def to_speech_error(error: EngineError | SceneError) -> SpeechError:
+    """What a caller is told when the engine refuses or fails."""
+    detail = str(error)
+    match error:
+        case EngineBusy():
+            return Overloaded(detail, {"retry_after_s": 2})
+        case PromptTooLong():
+            return TextTooLong(detail)
+        case BaseModelMismatch() | SceneError():
+            return InvalidInput(detail)
+        case EmptyLine():
+            return GenerationFailed(detail)
+    return SpeechError(detail)
+
+
+class PersonaLLM:
+    """One base model, many personas.
+
+    Args:
+        num_threads: torch threads.
+        max_waiting: requests that may wait for the model before further ones are refused.
+        personas: prepared before the replica takes requests, so that none finds a cold model.
+    """
+
+    def __init__(self, num_threads: int, max_waiting: int, personas: list[Persona]) -> None:
+        self._engine: PersonaEngine = TransformersEngine.from_folder(
+            require_base_model(),
+            base_model=BASE_MODEL,
+            num_threads=num_threads,
+            max_waiting=max_waiting,
+        )
+        self._cold_personas = personas
+
+    async def ready(self) -> bool:
+        """Whether a request would be answered at once."""
+        while self._cold_personas:
+            await self._engine.warm(self._cold_personas[-1])
+            self._cold_personas.pop()
+        return self._engine.health().is_ready
+
+    async def generate(self, request: LineRequest) -> AsyncIterator[LineEvent]:
+        """Write one line: text deltas, then how it ended."""
+        try:
+            async with aclosing(self._engine.generate(request)) as events:
+                async for event in events:
+                    yield event
+        except (EngineError, SceneError) as error:
+            raise to_speech_error(error) from error
+
+
+persona_llm_deployment = serve.deployment(name="PersonaLLM", ray_actor_options={"num_cpus": 0.2})(
+    PersonaLLM
+)

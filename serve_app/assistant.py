@@ -1,0 +1,37 @@
+"""From the body of `/assistant` to what the persona engine is asked."""
+
+from __future__ import annotations
+
+import secrets
+
+from deployments.engine.persona.protocol import LineRequest
+from deployments.errors import InvalidInput
+from models.persona.persona import Persona
+from models.persona.scene import Scene, SceneError, Turn
+from serve_app.request_context import current_request_id
+from serve_app.schemas import AssistantRequest
+
+
+def line_request(body: AssistantRequest, persona: Persona) -> LineRequest:
+    """What `persona` is asked to answer; a seed is drawn unless the caller gave one.
+
+    Raises:
+        InvalidInput: the scene or a turn is empty or too long.
+    """
+    try:
+        scene = Scene.parse(
+            body.prompt,
+            category=body.category or "",
+            style=body.style or "",
+            direction=body.direction or "",
+        )
+        history = tuple(Turn(turn.role, turn.text) for turn in body.history)
+    except SceneError as error:
+        raise InvalidInput(str(error)) from error
+    return LineRequest(
+        request_id=current_request_id(),
+        persona=persona,
+        scene=scene,
+        history=history,
+        seed=secrets.randbits(63) if body.seed is None else body.seed,
+    )

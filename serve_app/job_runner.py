@@ -1,0 +1,70 @@
+"""Jobs at work: apart from the request that asked, so that a caller who leaves cancels nothing.
+
+A job lives as long as the process that accepted it; `request.json` without `result.json` is what a
+killed process leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.audio_format import AudioFormat, encode_whole
+from serve_app.jobs import Audio, JobStore, JobType
+from serve_app.problems import problem_document, to_speech_error
+from serve_app.request_context import current_timings
+from serve_app.schemas import AudioOutput, Job, JobOutput
+
+Work = Callable[[Job], Awaitable[JobOutput]]
+
+
+class JobRunner:
+    """Runs jobs as tasks of the current event loop.
+
+    Args:
+        store: where requests, recordings and results are kept.
+    """
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self._running: set[asyncio.Task[Job]] = set()
+
+    async def start(self, job_type: JobType, body: dict[str, Any], work: Work) -> asyncio.Task[Job]:
+        """Store the request and begin; the task ends with the job, succeeded or failed."""
+        job = await asyncio.to_thread(self._store.create, job_type, body)
+        task = asyncio.create_task(self._run(job, work), name=job.id)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def record(
+        self,
+        job: Job,
+        waveforms: AsyncIterator[NDArray[np.float32]],
+        encoding: AudioFormat,
+        sample_rate: int,
+    ) -> AudioOutput:
+        """Collect a recording and store it as the job's audio."""
+        pieces = [waveform async for waveform in waveforms]
+        waveform = np.concatenate(pieces)
+        content = encode_whole(waveform, encoding, sample_rate)
+        audio = Audio(content, encoding.name, sample_rate, len(waveform) / sample_rate)
+        return await asyncio.to_thread(self._store.store_audio, job, audio)
+
+    async def _run(self, job: Job, work: Work) -> Job:
+        try:
+            with current_timings().measure("job"):
+                output = await work(job)
+        except Exception as error:
+            problem = problem_document(to_speech_error(error)) | {"job": job.id}
+            job = job.model_copy(update={"status": "failed", "error": problem})
+        else:
+            job = job.model_copy(update={"status": "succeeded", "output": output})
+        job.metrics.update(
+            {f"{stage}_s": round(s, 3) for stage, s in current_timings().seconds.items()}
+        )
+        return await asyncio.to_thread(self._store.finish, job)

@@ -1,0 +1,23 @@
+"""The `Prefer` header (RFC 7240): how long a caller waits for a job."""
+
+from __future__ import annotations
+
+import re
+
+DEFAULT_WAIT_S = 60.0
+MAX_WAIT_S = 300.0
+
+_WAIT = re.compile(r"wait\s*=\s*\"?(\d{1,6})\"?")
+
+
+def wait_s(prefer: str | None) -> float:
+    """Seconds to wait for a job before answering 202; preferences not understood are ignored."""
+    if prefer is None:
+        return DEFAULT_WAIT_S
+    preferences = [preference.strip().lower() for preference in prefer.split(",")]
+    if "respond-async" in preferences:
+        return 0.0
+    for preference in preferences:
+        if match := _WAIT.fullmatch(preference):
+            return min(float(match.group(1)), MAX_WAIT_S)
+    return DEFAULT_WAIT_S
