@@ -31,8 +31,8 @@ class Filler:
     def unit(self, key: str, shape: Shape) -> np.ndarray:
         """Uniform noise of zero mean and unit variance, float64, filled in C order."""
         seed = zlib.crc32(f"{self.salt}:{key}".encode())
-        words = np.random.PCG64(seed).random_raw(math.prod(shape))
-        fraction = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        words = np.asarray(np.random.PCG64(seed).random_raw(math.prod(shape)), dtype=np.uint64)
+        fraction: np.ndarray = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
         noise: np.ndarray = (2.0 * fraction - 1.0) * _SQRT3
         return noise.reshape(shape)
 

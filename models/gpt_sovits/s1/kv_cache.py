@@ -1,0 +1,81 @@
+"""The keys and values of the sequences that decode together."""
+
+import torch
+from torch import Tensor
+
+from models.gpt_sovits.s1.config import S1Config
+
+# Attention reads keys in blocks of this many positions, the rest of the last block masked. With
+# whole blocks the CPU kernel adds up a row in the same order whatever the longest row beside it is.
+KEY_BLOCK = 16
+
+
+class KVCache:
+    """One preallocated row ("slot") per sequence, filled from position 0: text, then audio.
+
+    ``keys`` and ``values`` are (layer, slot, head, position, head channel). ``lengths`` is how many
+    positions of each slot are filled, ``text_lengths`` how many of these are phonemes. What lies
+    beyond is left from earlier sequences: finite numbers, which the mask multiplies by zero.
+
+    Args:
+        config: sizes of the network.
+        num_slots: sequences that fit.
+        capacity: positions per slot (phonemes + prompt + generated); rounded up to whole blocks.
+        dtype: the compute dtype, so that nothing is converted on the way.
+    """
+
+    def __init__(
+        self,
+        config: S1Config,
+        num_slots: int,
+        capacity: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        if num_slots < 1 or capacity < 1:
+            raise ValueError(
+                f"num_slots and capacity must be 1 or more, not {num_slots} and {capacity}"
+            )
+        self.capacity = whole_blocks(capacity)
+        head_dim = config.hidden_dim // config.num_heads
+        shape = (config.num_layers, num_slots, config.num_heads, self.capacity, head_dim)
+        self.keys: Tensor = torch.zeros(shape, dtype=dtype, device=device)
+        self.values: Tensor = torch.zeros(shape, dtype=dtype, device=device)
+        self.lengths = [0] * num_slots
+        self.text_lengths = [0] * num_slots
+
+    @property
+    def num_slots(self) -> int:
+        return len(self.lengths)
+
+    def start(self, slot: int, text_length: int, prompt_length: int) -> None:
+        """Give the slot to a new sequence whose first positions are about to be written.
+
+        Raises:
+            ValueError: the sequence does not fit.
+        """
+        length = text_length + prompt_length
+        if length > self.capacity:
+            raise ValueError(
+                f"{text_length} phonemes and {prompt_length} prompt tokens exceed the cache's "
+                f"{self.capacity} positions"
+            )
+        self.lengths[slot] = length
+        self.text_lengths[slot] = text_length
+
+    def advance(self, slot: int) -> int:
+        """Take the next position of the slot.
+
+        Raises:
+            ValueError: the slot is full.
+        """
+        position = self.lengths[slot]
+        if position >= self.capacity:
+            raise ValueError(f"slot {slot} is full: the cache holds {self.capacity} positions")
+        self.lengths[slot] = position + 1
+        return position
+
+
+def whole_blocks(length: int) -> int:
+    """The length rounded up to a multiple of ``KEY_BLOCK``."""
+    return -(-length // KEY_BLOCK) * KEY_BLOCK
