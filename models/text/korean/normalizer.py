@@ -1,12 +1,129 @@
-"""Written Korean to its reading: 사과 3개 -> 사과 세 개."""
+"""Written Korean to its reading: 사과 3개, 25°C, AI -> 사과 세 개, 섭씨 이십오도, 에이아이.
+
+One scan from left to right. Hangul is its own reading; at every other character the first rule that
+matches reads a stretch of text, and the scan goes on behind it. Each rule looks at a bounded
+neighbourhood, so time grows linearly with the text.
+"""
 
 import re
+from collections.abc import Iterator
 
-from models.text.korean.numbers import sino
+from models.text.korean.chat_rules import CHAT_RULES
+from models.text.korean.code_rules import ADDRESS_RULES, TELEPHONE_RULES
+from models.text.korean.date_rules import CLOCK_RULES, DATE_RULES, FULL_DATE_RULES
+from models.text.korean.dictionary import EMPTY_DICTIONARY, PronunciationDictionary
+from models.text.korean.folding import fold
+from models.text.korean.latin_rules import ADDRESS_TOKEN_RULES, LATIN_RULES
+from models.text.korean.number_rules import (
+    FRACTION_RULES,
+    MONEY_RULES,
+    PLAIN_RATIO_RULES,
+    PLAIN_RULES,
+    QUANTITY_RULES,
+    RATIO_RULES,
+)
+from models.text.korean.reading import Piece, Reading
+from models.text.korean.rule import Rule
+from models.text.korean.symbol_rules import SYMBOL_RULES
 
-_INTEGER = re.compile(r"\d{1,3}(?:,\d{3})+|\d+")
+# The order is the meaning: what is more specific reads first.
+_WRITTEN_RULES: list[Rule] = [
+    *ADDRESS_TOKEN_RULES,
+    *FULL_DATE_RULES,
+    *TELEPHONE_RULES,
+    *MONEY_RULES,
+    *RATIO_RULES,
+    *CLOCK_RULES,
+    *DATE_RULES,
+    *PLAIN_RATIO_RULES,
+    *QUANTITY_RULES,
+    *FRACTION_RULES,
+    *ADDRESS_RULES,
+    *LATIN_RULES,
+    *PLAIN_RULES,
+    *CHAT_RULES,
+]
+_PLAIN_HANGUL = re.compile("[가-힣]+")
 
 
 def normalize(text: str) -> str:
-    """The reading of `text`, without digits."""
-    return _INTEGER.sub(lambda m: sino(int(m[0].replace(",", ""))), text)
+    """The reading of `text`: Hangul, spaces and the punctuation ``, . ! ? …`` only.
+
+    Letters of scripts that Korean does not read (kana, Cyrillic) stay as they are.
+    """
+    return read(text).text
+
+
+def read(text: str, dictionary: PronunciationDictionary = EMPTY_DICTIONARY) -> Reading:
+    """The reading of `text`, with the source of every character.
+
+    Args:
+        text: Korean text as people write it.
+        dictionary: entries that apply before every rule.
+    """
+    folded = fold(text)
+    joined = _Joiner()
+    for start, end, spoken, is_atomic in _scan(folded.text, dictionary):
+        joined.add(*folded.source_span(start, end), spoken, is_atomic)
+    return Reading(text, tuple(joined.finish()))
+
+
+def _scan(text: str, dictionary: PronunciationDictionary) -> Iterator[tuple[int, int, str, bool]]:
+    at = 0
+    for entry_start, entry_end, reading in dictionary.find(text):
+        yield from _scan_rules(text, at, entry_start)
+        yield entry_start, entry_end, reading, True
+        at = entry_end
+    yield from _scan_rules(text, at, len(text))
+
+
+def _scan_rules(text: str, at: int, end: int) -> Iterator[tuple[int, int, str, bool]]:
+    while at < end:
+        hangul = _PLAIN_HANGUL.match(text, at, end)
+        if hangul:
+            for index in range(at, hangul.end()):
+                yield index, index + 1, text[index], False
+            at = hangul.end()
+            continue
+        stop, spoken, is_atomic = _apply_first_rule(text, at, end)
+        yield at, stop, spoken, is_atomic
+        at = stop
+
+
+def _apply_first_rule(text: str, at: int, end: int) -> tuple[int, str, bool]:
+    for rules, is_atomic in ((_WRITTEN_RULES, True), (SYMBOL_RULES, False)):
+        for pattern, read_match in rules:
+            match = pattern.match(text, at, end)
+            spoken = read_match(match) if match and match.end() > at else None
+            if match and spoken is not None:
+                return match.end(), spoken, is_atomic
+    raise AssertionError("the last rule matches any character")
+
+
+class _Joiner:
+    """Collects pieces; keeps single spaces only, none at the ends or doubled by silent pieces."""
+
+    def __init__(self) -> None:
+        self._pieces: list[Piece] = []
+        self._last = ""
+
+    def add(self, start: int, end: int, spoken: str, is_atomic: bool) -> None:
+        if spoken.startswith("{은는}"):
+            spoken = ("은" if _has_coda(self._last) else "는") + spoken.removeprefix("{은는}")
+        if self._last in ("", " "):
+            spoken = spoken.lstrip(" ")
+        if spoken:
+            self._last = spoken[-1]
+        self._pieces.append(Piece(start, end, spoken, is_atomic))
+
+    def finish(self) -> list[Piece]:
+        for idx in range(len(self._pieces) - 1, -1, -1):
+            piece = self._pieces[idx]
+            self._pieces[idx] = Piece(piece.start, piece.end, piece.text.rstrip(" "), piece.is_atomic)
+            if self._pieces[idx].text:
+                break
+        return self._pieces
+
+
+def _has_coda(syllable: str) -> bool:
+    return "가" <= syllable <= "힣" and (ord(syllable) - ord("가")) % 28 > 0

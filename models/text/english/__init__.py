@@ -1,0 +1,1 @@
+"""English: normalising text and looking up or predicting ARPAbet phones."""

@@ -1,0 +1,149 @@
+"""Dates and clock times."""
+
+import re
+
+from models.text.korean.numbers import adnominal, digits, sino
+from models.text.korean.rule import Match, Rule, after, before, rule
+
+_MONTHS = {6: "유월", 10: "시월"}
+_WEEKDAY = re.compile(r"\s?[(\[]?[월화수목금토일](?:요일)?[)\]]")
+_DATE_BEFORE = re.compile(r"(?:날짜|마감|마감일|일시|기한|일정|생일|출시일|발매일|개봉|방송|오픈|D-day)(?:은|는|이|가|:)?$")
+_DATE_AFTER = re.compile(
+    r"\s?(?:[(\[]?[월화수목금토일](?:요일)?[)\]]|[월화수목금토일]요일|까지|부터|\d{1,2}:\d|오전|오후|자정|정오|마감|개봉|출시|방송|발매|예정|공연|오픈|시작|저녁|아침|점심|밤)"
+)
+_FRACTION_AROUND = re.compile(r"\s?(?:로 (?:줄|감소|축소|떨어)|수준|크기|정도|가량|이하|이상|만큼|지점|씩|밖에|확률|배)")
+_ANNIVERSARY = (
+    r"(?=\s?(?:절|전쟁|혁명|민주|운동|광복|사태|테러|사변|항쟁|의거|선언|쿠데타|지진|총선|참사|비상계엄|계엄|남북|정상회담|군사|내란))"
+)
+
+
+def month(value: int) -> str:
+    """유월 and 시월 drop the end of 육 and 십."""
+    return _MONTHS.get(value, sino(value) + "월")
+
+
+def clock(hours: int, minutes: int, seconds: int | None = None) -> str:
+    """9:05 -> 아홉 시 오 분; hours above twelve are Sino-Korean, as on a station clock."""
+    spoken = f"{adnominal(hours) if 0 < hours <= 12 else sino(hours)} 시"
+    if minutes or seconds:
+        spoken += f" {sino(minutes)} 분"
+    if seconds:
+        spoken += f" {sino(seconds)} 초"
+    return spoken
+
+
+def _is_day(month_value: int, day: int) -> bool:
+    return 1 <= month_value <= 12 and 1 <= day <= 31
+
+
+def _read_full_date(match: Match) -> str | None:
+    year, month_value, day = int(match["year"]), int(match["month"]), int(match["day"])
+    if not _is_day(month_value, day):
+        return None
+    return f"{_year(match['year'], year)} {month(month_value)} {sino(day)}일" + _weekday(match)
+
+
+def _year(written: str, year: int) -> str:
+    return (digits(written) if written.startswith("0") else sino(year)) + "년"
+
+
+def _weekday(match: Match) -> str:
+    written = match.groupdict().get("weekday")
+    return f" {written}요일" if written else ""
+
+
+def _read_year_month(match: Match) -> str | None:
+    if not 1 <= int(match[2]) <= 12:
+        return None
+    return f"{sino(int(match[1]))}년 {month(int(match[2]))}"
+
+
+def _read_month_day(match: Match) -> str | None:
+    """11/21 is a date, 2/3 a fraction; the words around it decide what numbers leave open."""
+    month_value, day = int(match["month"]), int(match["day"])
+    if not _is_day(month_value, day):
+        return None
+    says_date = match["weekday"] or _DATE_BEFORE.search(before(match)) or _DATE_AFTER.match(after(match))
+    looks_like_fraction = month_value < day <= 10 or before(match).endswith("의")
+    if not says_date and (looks_like_fraction or _FRACTION_AROUND.match(after(match))):
+        return None
+    return f"{month(month_value)} {sino(day)}일" + _weekday(match)
+
+
+def _read_dotted_month_day(match: Match) -> str | None:
+    month_value, day = int(match["month"]), int(match["day"])
+    return f"{month(month_value)} {sino(day)}일" + _weekday(match) if _is_day(month_value, day) else None
+
+
+def _read_anniversary(match: Match) -> str | None:
+    """6·25 -> 육이오; 10·26 -> 십이륙 is heard too, the plain digits are 십이육."""
+    month_value, day = match[1], match[2]
+    if (month_value, day) == ("12", "12"):
+        return "십이십이"
+    return (sino(int(month_value)) if len(month_value) > 1 else digits(month_value)) + (
+        sino(int(day)) if day == "10" else digits(day)
+    )
+
+
+def _read_month(match: Match) -> str | None:
+    value = int(match[1])
+    return month(value) if 1 <= value <= 12 else None
+
+
+def _read_padded(match: Match) -> str | None:
+    """01월 05일, 09시: the zero is not spoken."""
+    unit, value = match[2], int(match[1])
+    if unit == "시":
+        return clock(value, 0).removesuffix(" 시") + " "
+    return sino(value)
+
+
+def _read_clock(match: Match) -> str | None:
+    hours, minutes = int(match[1]), int(match[2])
+    if hours > 24:
+        return None
+    return clock(hours, minutes, int(match[3]) if match[3] else None)
+
+
+def _read_clock_before_unit(match: Match) -> str | None:
+    """12:30분 and 9시:30분 are written too."""
+    return clock(int(match[1]), int(match[2])).removesuffix(" 분") + " "
+
+
+def _read_native_hour(match: Match) -> str | None:
+    value = int(match[1])
+    return adnominal(value) + " " if 0 < value <= 12 else None
+
+
+_PART = r"(?P<weekday_mark>\s?[(\[](?P<weekday>[월화수목금토일])(?:요일)?[)\]])?"
+
+FULL_DATE_RULES: list[Rule] = [
+    rule(
+        r"(?P<year>\d{4})\s?(?P<mark>[./-])\s?(?P<month>\d{1,2})\s?(?P=mark)\s?(?P<day>\d{1,2})(?!\d)(?:\.(?=[^\d]|$))?" + _PART,
+        _read_full_date,
+    ),
+    rule(
+        r"(?P<year>\d{2})(?P<mark>[./])(?P<month>\d{1,2})(?P=mark)(?P<day>\d{1,2})(?!\d|\.\d)\.?" + _PART,
+        _read_full_date,
+    ),
+    rule(r"((?:19|20)\d\d)[./](\d{1,2})(?!\d|[./]\d)(?=\.|\s|~|$|월|[가-힣])", _read_year_month),
+]
+
+DATE_RULES: list[Rule] = [
+    rule(r"(\d{1,2})\s?[·]\s?(\d{1,2})(?!\d)(?![가-힣]{1,2}\d)" , _read_anniversary),
+    rule(r"(\d{1,2})\.(\d{1,2})(?!\d)" + _ANNIVERSARY, _read_anniversary),
+    rule(r"(?P<month>\d{1,2})/(?P<day>\d{1,2})(?![\d/])" + _PART, _read_month_day),
+    rule(
+        r"(?P<month>\d{1,2})\.\s?(?P<day>\d{1,2})\.?\s?[(\[](?P<weekday>[월화수목금토일])(?:요일)?[)\]]",
+        _read_dotted_month_day,
+    ),
+    rule(r"(0?\d|1[0-2])\s?월(?=[^가-힣]|$|달|말|초|중|의|에|은|는|이|가|을|를|도|로|과|와|까지|부터|분|호|생|쯤|경|이|령|보다|마다|만|하순|상순|중순|세|급)", _read_month),
+    rule(r"0(\d)(?=(년|월|일|시|분|초)(?!생|대|학번))", _read_padded),
+    rule(r"0(\d)(?=\s(월|일|시|분|초))", _read_padded),
+]
+
+CLOCK_RULES: list[Rule] = [
+    rule(r"(\d{1,2}):([0-5]\d)(?=분)", _read_clock_before_unit),
+    rule(r"(\d{1,2})\s?:\s?([0-5]\d)(?::([0-5]\d))?(?![\d:])", _read_clock),
+    rule(r"(\d{1,2})(?=시\s?:?\s?\d{1,2}\s?분)", _read_native_hour),
+]

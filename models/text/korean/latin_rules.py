@@ -1,0 +1,148 @@
+"""Latin words inside Korean: known words, acronyms spelled, other words transliterated."""
+
+import re
+from functools import cache
+
+from models.text.english.lexicon import pronunciation
+from models.text.korean.letters import ENGLISH_DIGITS, LETTERS, spell
+from models.text.korean.number_rules import spoken_number
+from models.text.korean.numbers import digits
+from models.text.korean.rule import Match, Rule, rule
+from models.text.korean.transliteration import transliterate
+from models.text.tables import read_table
+
+_WORDS = dict(read_table("korean_latin_words"))
+_ROMAN = {"II": "2", "III": "3", "IV": "4", "VI": "6", "VII": "7", "VIII": "8", "IX": "9", "XI": "11", "XII": "12"}
+_MARKS = {"&": "앤", "+": "플러스", "@": "골뱅이"}
+_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[&+@]")
+_ADDRESS_MARKS = {".": " 점 ", "/": " 슬래시 ", "-": " 하이픈 ", "_": " 언더바 ", "@": " 골뱅이 ", ":": " 콜론 ",
+                  "?": " 물음표 ", "=": " 이퀄 ", "&": " 앤드 ", "#": " 샵 ", "%": " 퍼센트 ", "+": " 플러스 ", "~": " 물결 "}  # fmt: skip
+_ADDRESS_TOKEN = re.compile(r"[A-Za-z]+|\d+|[^A-Za-z\d]")
+_VOWEL = re.compile("[aeiouyAEIOUY]")
+_LONGEST_SPELLED = 4  # an unknown acronym longer than this is read as a word if English knows it
+_LONGEST_WORD = 40
+_TOP_LEVEL = "com|net|org|kr|io|ai|me|tv|app|dev|gov|edu|info|biz|us|jp|cn|uk|xyz|shop|site|co|go|ac"
+
+
+def read_word(word: str) -> str:
+    """One run of Latin letters: iPhone -> 아이폰, KBS -> 케이비에스, meeting -> 미팅."""
+    known = _WORDS.get(word) or _WORDS.get(word.lower())
+    if known is not None:
+        return known
+    return _read_unknown(word)
+
+
+@cache
+def _read_unknown(word: str) -> str:
+    if len(word) > _LONGEST_WORD or not _VOWEL.search(word):
+        return spell(word)
+    if word.isupper() and len(word) <= _LONGEST_SPELLED:
+        phones = pronunciation(word.lower()) if len(word) == _LONGEST_SPELLED else None
+    else:
+        phones = pronunciation(word.lower(), guess=len(word) > 2 and not word.isupper())
+    return transliterate(word, phones) if phones else spell(word)
+
+
+def read_token(token: str) -> str:
+    """A token of letters, digits and joining marks: K-POP, B2B, R&D, GPT-4, McDonald's."""
+    known = _WORDS.get(token) or _WORDS.get(token.lower())
+    if known is not None:
+        return known
+    stem, mark, ending = token.partition("'")
+    if mark and ending.lower() == "s":
+        return read_token(stem) + "스"
+    if "-" in token:
+        return _join_parts([read_token(part) for part in token.split("-") if part])
+    if re.fullmatch(r"(?:[A-Za-z]\.)+[A-Za-z]?", token):
+        return spell(token)
+    parts = _PARTS.findall(token)
+    return "".join(_read_part(parts, at) for at in range(len(parts)))
+
+
+def _join_parts(parts: list[str]) -> str:
+    return " ".join(part for part in parts if part)
+
+
+def _read_part(parts: list[str], at: int) -> str:
+    part = parts[at]
+    if part in _MARKS:
+        return _MARKS[part]
+    if not part.isdigit():
+        return _ROMAN_NUMERAL(part) if len(parts) == 1 and part in _ROMAN else read_word(part)
+    if len(part) == 1:
+        return ENGLISH_DIGITS[part]
+    return spoken_number(part)
+
+
+def _ROMAN_NUMERAL(part: str) -> str:
+    return spoken_number(_ROMAN[part])
+
+
+def _read_token_match(match: Match) -> str | None:
+    return read_token(match[0].rstrip("-&"))
+
+
+def _read_address(match: Match) -> str | None:
+    """URLs and e-mail addresses: the scheme is not spoken, marks are named, digits read one by one."""
+    written = re.sub(r"^[A-Za-z]+://", "", match[0]).rstrip("/")
+    spoken = [
+        read_word(token) if token[0].isalpha() else digits(token) if token[0].isdigit() else _ADDRESS_MARKS.get(token, " ")
+        for token in _ADDRESS_TOKEN.findall(written)
+    ]
+    return re.sub(" +", " ", "".join(spoken)).strip()
+
+
+def _read_abbreviation(match: Match) -> str | None:
+    """vol. 3, ver.2, No.1, p.32."""
+    word = match[1].lower()
+    if word == "p":
+        return spoken_number(match[2]) + " 페이지"
+    name = {"no": "넘버", "pp": "페이지"}.get(word) or _WORDS[word]
+    english = word == "no" and match[2] == "1"
+    return f"{name} {'원' if english else spoken_number(match[2])}"
+
+
+def _read_hashtag_number(match: Match) -> str | None:
+    return "넘버 " + ("원" if match[1] == "1" else spoken_number(match[1]))
+
+
+def _read_ordinal(match: Match) -> str | None:
+    ordinals = {"1": "퍼스트", "2": "세컨드", "3": "서드"}
+    return ordinals.get(match[1])
+
+
+def _read_digit_name(match: Match) -> str | None:
+    """5G, 4K, 3D, 2NE1: a single digit before capitals is English."""
+    token = match[0]
+    known = _WORDS.get(token) or _WORDS.get(token.lower())
+    return known if known is not None else read_token(token)
+
+
+def _read_two_worded_clock(match: Match) -> str | None:
+    return ("오전 " if match[3].lower() == "a" else "오후 ") + ""
+
+
+ADDRESS_TOKEN_RULES: list[Rule] = [
+    rule(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6}", _read_address),
+    rule(r"(?:https?://|www\.)[A-Za-z0-9._~:/?#@!$&'*+,;=%-]{0,400}[A-Za-z0-9/]", _read_address),
+    rule(
+        rf"[A-Za-z0-9-]{{1,63}}(?:\.[A-Za-z0-9-]{{1,63}}){{0,3}}\.(?:{_TOP_LEVEL})(?![A-Za-z0-9-])"
+        r"(?:/[A-Za-z0-9._~/?#&=%-]{0,300}[A-Za-z0-9/])?",
+        _read_address,
+    ),
+]
+
+LATIN_RULES: list[Rule] = [
+    rule(r"(?i:(vol|ver|ep|lv|ch|no|pp|p))\.\s?(\d{1,6})(?![\d.])", _read_abbreviation),
+    rule(r"#(\d{1,4})(?!\d)", _read_hashtag_number),
+    rule(r"([1-3])(?:st|nd|rd)(?![A-Za-z])", _read_ordinal),
+    rule(r"\d[A-Z]{1,6}[0-9]?(?![A-Za-z0-9])", _read_digit_name),
+    rule(r"(?:[A-Za-z]\.){2,}(?:[A-Za-z](?![A-Za-z]))?", _read_token_match),
+    rule(
+        r"[A-Za-z][A-Za-z0-9]{0,63}(?:(?:[&+/-][A-Za-z0-9]{1,30}|'[A-Za-z]{1,3}(?![A-Za-z]))){0,6}\+?",
+        _read_token_match,
+    ),
+    rule(r"\d{1,4}[A-Za-z]{1,20}(?:-?[A-Za-z0-9]{1,20}){0,3}(?![A-Za-z0-9])", _read_token_match),
+    rule(r"[A-Za-z]+", _read_token_match),
+]
+

@@ -1,0 +1,41 @@
+"""A reading rule and the small vocabulary that rules share."""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+Match = re.Match[str]
+
+
+class Rule(NamedTuple):
+    """Reads what `pattern` matches; `read` returns None to leave it to the rules after it."""
+
+    pattern: re.Pattern[str]
+    read: Callable[[Match], str | None]
+
+
+INTEGER = r"(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)"
+DECIMAL = rf"{INTEGER}(?:\.\d+)?"
+MAGNITUDE = "(?:[십백천]?[만억조경해]|[십백천])"
+
+_CONTEXT_CHARS = 24
+_LATIN_OR_DIGIT = re.compile("[A-Za-z0-9]")
+
+
+def rule(pattern: str, read: Callable[[Match], str | None]) -> Rule:
+    return Rule(re.compile(pattern), read)
+
+
+def before(match: Match) -> str:
+    """The text just before the match, without trailing space."""
+    return match.string[max(0, match.start() - _CONTEXT_CHARS) : match.start()].rstrip()
+
+
+def after(match: Match) -> str:
+    """The text just after the match."""
+    return match.string[match.end() : match.end() + _CONTEXT_CHARS]
+
+
+def joins_number(match: Match) -> bool:
+    """Whether a digit or a Latin letter touches the match on its left."""
+    return match.start() > 0 and bool(_LATIN_OR_DIGIT.match(match.string[match.start() - 1]))

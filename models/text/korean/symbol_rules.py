@@ -1,0 +1,105 @@
+"""Signs between words: what is spoken, what becomes a pause, what is silent."""
+
+import re
+import unicodedata
+
+import mecab
+
+from models.text.korean.letters import GREEK
+from models.text.korean.rule import Match, Rule, after, rule
+
+_NAMED = {
+    "&": "앤드", "@": "골뱅이", "%": "퍼센트", "°": "도", "₩": "원", "$": "달러", "€": "유로",
+    "£": "파운드", "¥": "엔", "©": "", "®": "", "™": "", "√": "루트 ", "∞": "무한대", "π": "파이",
+    "²": " 제곱", "³": " 세제곱", "‰": "퍼밀", "№": "넘버 ", "♥": "", "♡": "", "±": "플러스마이너스 ",
+    "≒": " 약 ", "≈": " 약 ", "≠": " 같지 않다 ", "≥": " 이상 ", "≤": " 이하 ", "㏊": "헥타르",
+}  # fmt: skip
+_OPERATORS = {"+": "더하기", "-": "빼기", "−": "빼기", "×": "곱하기", "x": "곱하기", "*": "곱하기", "÷": "나누기"}
+_RANGE_ENDS = re.compile(r"(?:\d[가-힣%℃]{0,3}|[월화수목금토일](?:요일)?|\d|[A-Za-z%])$")
+_DAY = re.compile(r"\s?[월화수목금토일](?:요일|\b)")
+_PAUSES = set(",.!?…")
+
+
+def _read_operator(match: Match) -> str | None:
+    return f" {_OPERATORS[match[1]]} "
+
+
+def _read_equals(match: Match) -> str | None:
+    """= after a number: 은 or 는, by the sound the number ends in."""
+    return "{은는} "
+
+
+def _read_tilde(match: Match) -> str | None:
+    """A range between two amounts (3월~5월, 월~금); drawling otherwise."""
+    left = match.string[max(0, match.start() - 6) : match.start()].rstrip()
+    right = after(match)
+    if re.match(r"\s?\d", right) and re.search(r"(?:\d|\d[가-힣%]{1,3}|[A-Z%])$", left):
+        return "에서 "
+    if re.search(r"(?:^|[^가-힣])[월화수목금토일](?:요일)?$", left) and re.match(r"[월화수목금토일](?![가-힣])|[월화수목금토일](?:요일|까지)", right):
+        return "에서 "
+    if re.match(r"[가-힣]+\s?(?:구간|노선|까지|편도|왕복)", right):
+        return "에서 "
+    return " " if re.match("[가-힣]", right) else ""
+
+
+def _read_hanja(match: Match) -> str | None:
+    readings = [m.feature.reading or "" for m in mecab.MeCab().parse(match[0])]
+    return "".join(c for reading in readings for c in reading if "가" <= c <= "힣")
+
+
+def _read_glossed_hanja(match: Match) -> str | None:
+    """대한민국(大韓民國): the gloss repeats the word before it."""
+    return ""
+
+
+def _read_named(match: Match) -> str | None:
+    return _NAMED[match[0]]
+
+
+def _read_greek(match: Match) -> str | None:
+    return GREEK[match[0].lower()]
+
+
+def _read_dots(match: Match) -> str | None:
+    return "…"
+
+
+def _read_pause(match: Match) -> str | None:
+    return match[0][0]
+
+
+def _read_as_comma(match: Match) -> str | None:
+    return ","
+
+
+def _read_as_space(match: Match) -> str | None:
+    return " "
+
+
+def _read_silent(match: Match) -> str | None:
+    return ""
+
+
+def _read_other(match: Match) -> str | None:
+    """Letters of other scripts stay for the caller to see; every other sign is silent."""
+    return match[0] if unicodedata.category(match[0])[0] == "L" else ""
+
+
+_HANJA = "[一-鿿㐀-䶿豈-﫿]"
+
+SYMBOL_RULES: list[Rule] = [
+    rule(r"\s?([+÷×*−])\s?(?=\d)", _read_operator),
+    rule(r"\s([-x])\s(?=\d)", _read_operator),
+    rule(r"\s?=\s?(?=[\d?-])", _read_equals),
+    rule(r"\s?~+\s?", _read_tilde),
+    rule(rf"\({_HANJA}+\)", _read_glossed_hanja),
+    rule(rf"{_HANJA}{{1,64}}", _read_hanja),
+    rule("[" + re.escape("".join(_NAMED)) + "]", _read_named),
+    rule("[" + "".join(GREEK) + "".join(GREEK).upper() + "]", _read_greek),
+    rule(r"\.{2,}|…+|(?:…|\.){2,}", _read_dots),
+    rule(r"!+|\?+|,+|\.", _read_pause),
+    rule(r"[;:]", _read_as_comma),
+    rule(r"\s+", _read_as_space),
+    rule(r"(?<=[가-힣])[-/·_|](?=[가-힣A-Za-z0-9])", _read_as_space),
+    rule(r".", _read_other),
+]
