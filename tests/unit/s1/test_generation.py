@@ -1,0 +1,114 @@
+"""Limits, endings and slots of a decoding batch."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from models.gpt_sovits.s1.config import S1Config
+from models.gpt_sovits.s1.decoder import S1Decoder
+from models.gpt_sovits.s1.generation import DecodingBatch, S1Request, generate
+from models.gpt_sovits.s1.network import Text2Semantic
+from models.gpt_sovits.s1.sampling import MIN_NEW_TOKENS, SamplingSettings
+
+MakeRequest = Callable[[S1Config, int], S1Request]
+
+
+def decoder_preferring(network: Text2Semantic, token: int) -> S1Decoder:
+    """A decoder of a network whose every logit vector peaks at one token."""
+    network = type(network)(network.config).eval()
+    with torch.no_grad():
+        network.layers[-1].feed_forward_norm.weight.zero_()
+        network.layers[-1].feed_forward_norm.bias.fill_(1.0)
+        network.output.weight.zero_()
+        network.output.weight[token] = 10.0
+    return S1Decoder(network)
+
+
+def test_the_end_token_is_held_back_for_the_first_tokens_and_is_not_part_of_the_result(
+    tiny_network: Text2Semantic, make_request: MakeRequest
+) -> None:
+    config = tiny_network.config
+    decoder = decoder_preferring(tiny_network, config.end_token)
+    request = replace(make_request(config, 0), max_new_tokens=40)
+    generation = generate(decoder, request)
+    assert generation.finish_reason == "end"
+    assert len(generation.tokens) == MIN_NEW_TOKENS
+    assert generation.tokens.max() < config.end_token
+
+
+def test_a_sequence_without_an_end_stops_at_its_limit(
+    tiny_network: Text2Semantic, make_request: MakeRequest
+) -> None:
+    decoder = decoder_preferring(tiny_network, 5)
+    sampling = SamplingSettings(top_k=1, repetition_penalty=1.0)
+    for limit in (1, 2, 17):
+        request = replace(make_request(decoder.config, 0), max_new_tokens=limit, sampling=sampling)
+        generation = generate(decoder, request)
+        assert generation.tokens.tolist() == [5] * limit
+        assert generation.finish_reason == "length"
+
+
+def test_another_seed_gives_other_tokens(
+    tiny_decoder: S1Decoder, make_request: MakeRequest
+) -> None:
+    request = replace(
+        make_request(tiny_decoder.config, 0), max_new_tokens=30, sampling=SamplingSettings()
+    )
+    results = {tuple(generate(tiny_decoder, replace(request, seed=s)).tokens) for s in range(5)}
+    assert len(results) == 5
+
+
+def test_a_slot_that_is_left_goes_to_the_next_request(
+    tiny_decoder: S1Decoder, make_request: MakeRequest
+) -> None:
+    batch = DecodingBatch(tiny_decoder, num_slots=3, capacity=110)
+    slots = [batch.join(make_request(tiny_decoder.config, seed)) for seed in range(3)]
+    assert slots == [0, 1, 2]
+    batch.leave(1)
+    assert batch.active_slots == [0, 2]
+    assert batch.join(make_request(tiny_decoder.config, 3)) == 1
+
+
+def test_a_full_batch_an_unknown_slot_and_an_oversized_request_are_refused(
+    tiny_decoder: S1Decoder, make_request: MakeRequest
+) -> None:
+    batch = DecodingBatch(tiny_decoder, num_slots=1, capacity=120)
+    with pytest.raises(ValueError, match="slot 0 holds no sequence"):
+        batch.leave(0)
+    request = make_request(tiny_decoder.config, 0)
+    with pytest.raises(ValueError, match="the cache has 128 per sequence"):
+        batch.join(replace(request, max_new_tokens=1500))
+    batch.join(request)
+    with pytest.raises(ValueError, match="all 1 slots are taken"):
+        batch.join(request)
+
+
+def test_a_request_that_cannot_join_leaves_the_batch_as_it_was(
+    tiny_decoder: S1Decoder, make_request: MakeRequest
+) -> None:
+    batch = DecodingBatch(tiny_decoder, num_slots=2, capacity=110)
+    request = make_request(tiny_decoder.config, 0)
+    broken = replace(request, bert_features=request.bert_features[:, 1:])
+    with pytest.raises(ValueError, match="bert_features"):
+        batch.join(broken)
+    end = torch.full((1,), tiny_decoder.config.end_token)
+    with pytest.raises(ValueError, match="tokens must be in"):
+        batch.join(replace(request, max_new_tokens=40, generated_prefix=end))
+    assert batch.active_slots == []
+    assert batch.step() == []
+
+
+@pytest.mark.parametrize("limit", [0, 1501])
+def test_a_token_limit_out_of_range_is_refused(limit: int, make_request: MakeRequest) -> None:
+    request = make_request(S1Config(), 0)
+    with pytest.raises(ValueError, match="max_new_tokens must be 1 to 1500"):
+        replace(request, max_new_tokens=limit)
+
+
+def test_a_prefix_that_leaves_nothing_to_generate_is_refused(make_request: MakeRequest) -> None:
+    request = make_request(S1Config(), 0)
+    prefix = torch.zeros(request.max_new_tokens, dtype=torch.int64)
+    with pytest.raises(ValueError, match="must be shorter than max_new_tokens"):
+        replace(request, generated_prefix=prefix)
