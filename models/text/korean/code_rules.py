@@ -65,5 +65,5 @@ TELEPHONE_RULES: list[Rule] = [
 
 ADDRESS_RULES: list[Rule] = [
     rule(r"B(\d{1,2})(?=층|F)", _read_basement),
-    rule(r"(\d+)-(\d+)(?![\d-])", _read_lot),
+    rule(r"(\d+)-(\d+)(?![\d-]|\s?=)", _read_lot),
 ]

@@ -11,7 +11,6 @@ _SAME = {
     "㎡": "m²", "㎢": "km²", "㎠": "cm²", "㎥": "m³", "㎤": "cm³", "²": "²", "³": "³", "Ω": "Ω",
     "ß": "ss", "æ": "ae", "ø": "o", "ł": "l", "đ": "d", "ı": "i", "œ": "oe",
 }  # fmt: skip
-_ROMAN = {chr(base + i): str(i + 1) for base in (0x2160, 0x2170) for i in range(12)}
 _COMPATIBILITY_JAMO = dict(
     zip(
         [chr(code) for code in (*range(0x1100, 0x1113), *range(0x1161, 0x1176))],
@@ -72,8 +71,8 @@ def _fold_one(cluster: str) -> str:
 def _fold_char(char: str) -> str:
     if char in _SAME:
         return _SAME[char]
-    if char in _ROMAN:
-        return _ROMAN[char]
+    if "Ⅰ" <= char <= "ⅿ":  # Roman numerals are numbers, not the letters of NFKC
+        return char
     digit = unicodedata.decimal(char, None)
     if digit is not None:
         return str(digit)
@@ -85,6 +84,6 @@ def _fold_char(char: str) -> str:
     elif plain.isdigit():
         plain += " "  # ①②: two numbers
     plain = "".join(_COMPATIBILITY_JAMO.get(c, _SAME.get(c, c)) for c in plain)
-    if "\u00c0" <= char <= "\u024f" or "\u1e00" <= char <= "\u1eff":  # Latin letters with accents
+    if ("\u00c0" <= char <= "\u024f" and char not in "×÷") or "\u1e00" <= char <= "\u1eff":  # Latin letters with accents
         plain = "".join(c for c in unicodedata.normalize("NFD", plain) if c.isascii())
     return plain

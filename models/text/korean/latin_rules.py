@@ -1,6 +1,7 @@
 """Latin words inside Korean: known words, acronyms spelled, other words transliterated."""
 
 import re
+import unicodedata
 from functools import cache
 
 from models.text.english.lexicon import pronunciation
@@ -68,14 +69,11 @@ def _read_part(parts: list[str], at: int) -> str:
     if part in _MARKS:
         return _MARKS[part]
     if not part.isdigit():
-        return _ROMAN_NUMERAL(part) if len(parts) == 1 and part in _ROMAN else read_word(part)
+        is_roman = len(parts) == 1 and part in _ROMAN
+        return spoken_number(_ROMAN[part]) if is_roman else read_word(part)
     if len(part) == 1:
         return ENGLISH_DIGITS[part]
     return spoken_number(part)
-
-
-def _ROMAN_NUMERAL(part: str) -> str:
-    return spoken_number(_ROMAN[part])
 
 
 def _read_token_match(match: Match) -> str | None:
@@ -118,8 +116,13 @@ def _read_digit_name(match: Match) -> str | None:
     return known if known is not None else read_token(token)
 
 
-def _read_two_worded_clock(match: Match) -> str | None:
-    return ("오전 " if match[3].lower() == "a" else "오후 ") + ""
+def _read_roman(match: Match) -> str | None:
+    return spoken_number(str(int(unicodedata.numeric(match[0]))))
+
+
+def _read_release(match: Match) -> str | None:
+    """v2.0, PM2.5: a name and a decimal number."""
+    return f"{read_word(match[1])} {spoken_number(match[2])}"
 
 
 ADDRESS_TOKEN_RULES: list[Rule] = [
@@ -133,6 +136,8 @@ ADDRESS_TOKEN_RULES: list[Rule] = [
 ]
 
 LATIN_RULES: list[Rule] = [
+    rule("[Ⅰ-ⅿ]", _read_roman),
+    rule(r"([A-Za-z]{1,10})(\d{1,4}\.\d{1,4})(?![\d.])", _read_release),
     rule(r"(?i:(vol|ver|ep|lv|ch|no|pp|p))\.\s?(\d{1,6})(?![\d.])", _read_abbreviation),
     rule(r"#(\d{1,4})(?!\d)", _read_hashtag_number),
     rule(r"([1-3])(?:st|nd|rd)(?![A-Za-z])", _read_ordinal),

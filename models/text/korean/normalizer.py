@@ -72,7 +72,7 @@ def _scan(text: str, dictionary: PronunciationDictionary) -> Iterator[tuple[int,
     at = 0
     for entry_start, entry_end, reading in dictionary.find(text):
         yield from _scan_rules(text, at, entry_start)
-        yield entry_start, entry_end, reading, True
+        yield entry_start, entry_end, normalize(reading), True
         at = entry_end
     yield from _scan_rules(text, at, len(text))
 

@@ -33,7 +33,7 @@ def _read_tilde(match: Match) -> str | None:
     """A range between two amounts (3월~5월, 월~금); drawling otherwise."""
     left = match.string[max(0, match.start() - 6) : match.start()].rstrip()
     right = after(match)
-    if re.match(r"\s?\d", right) and re.search(r"(?:\d|\d[가-힣%]{1,3}|[A-Z%])$", left):
+    if re.match(r"\s?(?:오전 ?|오후 ?|밤 ?|새벽 ?|약 ?)?\d", right) and re.search(r"(?:\d|\d[가-힣%]{1,3}|[A-Z%])$", left):
         return "에서 "
     if re.search(r"(?:^|[^가-힣])[월화수목금토일](?:요일)?$", left) and re.match(r"[월화수목금토일](?![가-힣])|[월화수목금토일](?:요일|까지)", right):
         return "에서 "
@@ -85,11 +85,12 @@ def _read_other(match: Match) -> str | None:
     return match[0] if unicodedata.category(match[0])[0] == "L" else ""
 
 
-_HANJA = "[一-鿿㐀-䶿豈-﫿]"
+_HANJA = "[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
 
 SYMBOL_RULES: list[Rule] = [
     rule(r"\s?([+÷×*−])\s?(?=\d)", _read_operator),
     rule(r"\s([-x])\s(?=\d)", _read_operator),
+    rule(r"(?<=\d)(-)(?=\d{1,9}\s?=)", _read_operator),
     rule(r"\s?=\s?(?=[\d?-])", _read_equals),
     rule(r"\s?~+\s?", _read_tilde),
     rule(rf"\({_HANJA}+\)", _read_glossed_hanja),

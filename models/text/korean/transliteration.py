@@ -5,6 +5,7 @@ syllable after a short vowel and takes ㅡ elsewhere, ㄹ doubles between vowels
 consonants and at the end.
 """
 
+import re
 import unicodedata
 
 _ONSETS = {
@@ -18,11 +19,11 @@ _VOWELS = {
 }  # fmt: skip
 _GLIDED = {
     "Y": {"ᅡ": "ᅣ", "ᅢ": "ᅤ", "ᅥ": "ᅧ", "ᅦ": "ᅨ", "ᅩ": "ᅭ", "ᅮ": "ᅲ", "ᅵ": "ᅵ"},
-    "W": {"ᅡ": "ᅪ", "ᅢ": "ᅫ", "ᅥ": "ᅯ", "ᅦ": "ᅰ", "ᅩ": "ᅯ", "ᅮ": "ᅮ", "ᅵ": "ᅵ"},
+    "W": {"ᅡ": "ᅪ", "ᅢ": "ᅫ", "ᅥ": "ᅯ", "ᅦ": "ᅰ", "ᅩ": "ᅯ", "ᅮ": "ᅮ", "ᅵ": "ᅱ"},
 }
-_W_FRONT = {"ᅵ": "ᅱ"}
 _CODAS = {"P": "ᆸ", "T": "ᆺ", "K": "ᆨ", "M": "ᆷ", "N": "ᆫ", "NG": "ᆼ", "L": "ᆯ"}
 _SHORT_VOWELS = {"AA", "AE", "AH", "EH", "IH", "UH", "AO"}
+_VOWEL_LETTERS = re.compile("[aeiouy]+")
 _SONORANTS = {"M", "N", "L", "R", "W", "Y"}
 
 
@@ -30,31 +31,53 @@ def transliterate(word: str, phones: list[str]) -> str:
     """Hangul for an English word.
 
     Args:
-        word: its spelling, which settles how a reduced vowel is written (support 서포트, basic 베이식).
-        phones: its ARPAbet pronunciation, with or without stress digits.
+        word: its spelling, which settles how a reduced vowel is written (marketing 마케팅, pizza 피자).
+        phones: its ARPAbet pronunciation, with stress digits.
     """
-    sounds = _merge_affricates([_spell_reduced(phone, word) for phone in phones])
+    sounds = _merge_affricates(_spell_vowels(word.lower(), phones))
     out: list[str] = []
-    for at, (phone, _) in enumerate(sounds):
+    for at, (phone, vowel) in enumerate(sounds):
         following = sounds[at + 1][0] if at + 1 < len(sounds) else ""
         previous = sounds[at - 1][0] if at else ""
-        out.append(_write(phone, sounds[at][1], previous, following))
+        out.append(_write(phone, vowel, previous, following))
     return unicodedata.normalize("NFC", _fill_onsets("".join(out)))
 
 
-def _spell_reduced(phone: str, word: str) -> tuple[str, str]:
-    """The phone without stress and its vowel letter."""
-    base = phone.rstrip("012")
-    vowel = _VOWELS.get(base, "")
-    if phone == "AH0":
-        letters = {letter for letter in word.lower() if letter in "aeiou"}
-        if letters <= {"a"}:
-            vowel = "ᅡ"
-        elif "e" not in letters and "u" not in letters and letters <= {"o", "a"}:
-            vowel = "ᅥ"
-    if base == "AA" and "o" in word.lower() and "a" not in word.lower():
-        vowel = "ᅩ" if "e" not in word.lower() or True else vowel
-    return base, vowel
+def _spell_vowels(word: str, phones: list[str]) -> list[tuple[str, str]]:
+    """Each phone without its stress, with the vowel letters it is written with (or none)."""
+    groups = _VOWEL_LETTERS.findall(word)
+    vowels_heard = sum(phone[-1].isdigit() for phone in phones)
+    if word.endswith("e") and len(groups) == vowels_heard + 1:
+        groups.pop()
+    aligned = groups if len(groups) == vowels_heard else [""] * vowels_heard
+    letters = iter(aligned)
+    sounds: list[tuple[str, str]] = []
+    for at, phone in enumerate(phones):
+        base = phone.rstrip("012")
+        vowel = _VOWELS.get(base, "")
+        if vowel:
+            written = next(letters, "")
+            if phone == "AH0":
+                vowel = _reduced(written, phones[at - 1] if at else "", phones[at + 1 :])
+            elif base == "UW" and written in ("u", "ew", "ue") and at and phones[at - 1] in "TDN":
+                vowel = "ᅲ"
+            elif base == "AA" and written.startswith("o"):
+                vowel = "ᅩ"
+        sounds.append((base, vowel))
+    return sounds
+
+
+def _reduced(written: str, previous: str, rest: list[str]) -> str:
+    """The Hangul vowel of a schwa, from its letters and the phones around it."""
+    if written in ("i", "y"):
+        return "ᅵ"
+    if written == "a" and not rest:
+        return "ᅡ"
+    if written == "e":
+        if rest in (["N"], ["N", "Z"]):
+            return "ᅵ" if previous in ("CH", "JH") else "ᅳ"
+        return "ᅥ" if rest[:1] == ["N"] else "ᅦ"
+    return "ᅥ"
 
 
 def _merge_affricates(sounds: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -72,6 +95,8 @@ def _write(phone: str, vowel: str, previous: str, following: str) -> str:
         return _write_vowel(phone, vowel, previous, following)
     if phone in ("W", "Y"):
         return "" if following in _VOWELS else ("우" if phone == "W" else "이")
+    if following == "W" and phone not in ("K", "G", "HH"):
+        return _write_coda(phone, previous, "V")  # sweet 스위트, but queen 퀸
     if following in _VOWELS or (following in ("W", "Y") and phone != "NG"):
         return _write_onset(phone, previous)
     return _write_coda(phone, previous, following)
@@ -80,10 +105,12 @@ def _write(phone: str, vowel: str, previous: str, following: str) -> str:
 def _write_vowel(phone: str, vowel: str, previous: str, following: str) -> str:
     first, rest = vowel[:1], vowel[1:]
     if previous in _GLIDED:
-        first = _W_FRONT.get(first, _GLIDED[previous].get(first, first)) if previous == "W" else _GLIDED["Y"].get(first, first)
+        first = _GLIDED[previous].get(first, first)
     elif previous == "SH":
         first = _GLIDED["Y"].get(first, first)
     rest = rest or ("어" if following == "R" and phone in ("IH", "IY", "EH", "UH", "AY") else "")
+    if phone == "ER" and following in _VOWELS:
+        rest = _ONSETS["R"]
     return first + rest
 
 
@@ -100,6 +127,10 @@ def _write_coda(phone: str, previous: str, following: str) -> str:
         return "" if after_vowel else "르"
     if phone in ("M", "N", "NG", "L") and after_vowel:
         return _CODAS[phone]
+    if phone == "T" and previous == "AW":
+        return _CODAS[phone]
+    if phone == "M" and previous == "L":
+        return "름"
     if phone in ("P", "T", "K") and previous in _SHORT_VOWELS and following not in _SONORANTS:
         return _CODAS[phone]
     if phone in ("CH", "JH", "ZH"):
@@ -120,7 +151,6 @@ def _fill_onsets(jamo: str) -> str:
         if "ᅡ" <= char <= "ᅵ" and not (out and "ᄀ" <= out[-1] <= "ᄒ"):
             out.append("ᄋ")
         if "ᆨ" <= char <= "ᇂ" and not (out and "ᅡ" <= out[-1] <= "ᅵ"):
-            out.append("으"[0] if not (out and "ᄀ" <= out[-1] <= "ᄒ") else "")
-            out.append("ᅳ")
+            out.append("ᅳ" if out and "ᄀ" <= out[-1] <= "ᄒ" else "으")
         out.append(char)
     return "".join(out)
