@@ -4,7 +4,7 @@ import math
 import warnings
 
 import numpy as np
-import pyloudnorm  # type: ignore[import-untyped]
+import pyloudnorm
 import torch
 from torch import Tensor
 

@@ -41,11 +41,13 @@ def resample(waveform: Tensor, from_hz: int, to_hz: int) -> Tensor:
         return waveform
     kernels, width = _phase_kernels(old, new)
     num_samples = waveform.shape[-1]
-    padded = F.pad(waveform.reshape(-1, 1, num_samples), (width, width + old))
+    rows = waveform.reshape(math.prod(waveform.shape[:-1]), 1, num_samples)
+    padded = F.pad(rows, (width, width + old))
     phases = F.conv1d(padded, kernels.to(waveform), stride=old)
     # (row, phase, step) -> (row, step * phase): the phases interleave to the new rate.
-    out = phases.transpose(1, 2).flatten(1)[:, : math.ceil(new * num_samples / old)]
-    return out.reshape(*waveform.shape[:-1], -1)
+    num_out = math.ceil(new * num_samples / old)
+    out = phases.transpose(1, 2).flatten(1)[:, :num_out]
+    return out.reshape(*waveform.shape[:-1], num_out)
 
 
 def _phase_kernels(old: int, new: int) -> tuple[Tensor, int]:

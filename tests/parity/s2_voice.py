@@ -31,7 +31,9 @@ def generator_keys(size: str) -> dict[str, dict[str, object]]:
     return keys
 
 
+# Cached across tests, some of which run without autograd: the weights must not notice.
 @lru_cache(maxsize=2)
+@torch.inference_mode(False)
 def golden_voice(size: str, salt: str) -> Synthesizer:
     """A voice in eval mode; shared between tests, so leave its weights alone."""
     voice = Synthesizer(voice_config(size), has_posterior=True)
@@ -40,6 +42,7 @@ def golden_voice(size: str, salt: str) -> Synthesizer:
 
 
 @lru_cache(maxsize=1)
+@torch.inference_mode(False)
 def golden_discriminators(salt: str) -> Discriminators:
     discriminators = Discriminators()
     state = Filler(salt).state(GOLDEN.json("keys_s2_d.json"))

@@ -76,6 +76,7 @@ class Window:
         )
 
 
+@torch.no_grad()
 def encode_segments(synthesizer: Synthesizer, segments: list[Segment]) -> list[EncodedSegment]:
     """Run the prior encoder once on a batch of segments of any lengths, speeds and voices."""
     prior = encode_prior(synthesizer, segments)
@@ -103,6 +104,7 @@ def stack_speakers(segments: list[Segment]) -> Tensor:
     return torch.stack([segment.speaker for segment in segments]).unsqueeze(2)
 
 
+@torch.no_grad()
 def decode_windows(synthesizer: Synthesizer, windows: list[Window]) -> list[Tensor]:
     """Decode windows, of one or of several segments, in one batch.
 

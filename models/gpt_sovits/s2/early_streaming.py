@@ -37,6 +37,7 @@ class EarlyChunk:
     """(samples,) as decoded, before joining."""
 
 
+@torch.no_grad()
 def decode_early_chunk(
     synthesizer: Synthesizer,
     segment: Segment,

@@ -67,6 +67,7 @@ class Synthesizer(nn.Module):
         self.flow = Flow(config)
         self.generator = Generator(config)
 
+    @torch.no_grad()
     def speaker_embedding(self, ref_specs: list[Tensor]) -> Tensor:
         """The voice of one or several clips: each is encoded alone, then all are averaged.
 
@@ -95,6 +96,7 @@ class Synthesizer(nn.Module):
         ]
         return torch.stack(embeddings).mean(dim=0)[0, :, 0]
 
+    @torch.no_grad()
     def extract_latent(self, ssl_features: Tensor) -> Tensor:
         """Semantic tokens of SSL features, two frames to a token; an odd last frame is dropped.
 

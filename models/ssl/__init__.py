@@ -1,0 +1,1 @@
+"""Self-supervised speech features, the front end of semantic tokens."""
