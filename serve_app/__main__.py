@@ -28,7 +28,7 @@ _STOP_TIMEOUT_S = 30
 _POLL_INTERVAL_S = 0.5
 
 _STARTING = """Starting Baewoo on {url}; the models take some 20 s to load.
-Logs: /tmp/ray/session_latest/logs/serve/"""
+Logs: {logs}"""
 
 _USAGE = """
 Baewoo is ready on {url} (Ctrl-C stops it; API documentation: {url}/docs). Try, in another terminal:
@@ -62,7 +62,8 @@ def main() -> int:
         config = _with_port(arguments.config, port, Path(folder))
         serve = Path(sys.executable).with_name("serve")
         url = f"http://127.0.0.1:{port}"
-        print(_STARTING.format(url=url), flush=True)
+        logs = Path(tempfile.gettempdir(), "ray", "session_latest", "logs", "serve")
+        print(_STARTING.format(url=url, logs=logs), flush=True)
         # A session of its own keeps the terminal's Ctrl-C from reaching Ray before the launcher.
         child = subprocess.Popen(
             [serve, "run", "--address", "local", config],

@@ -1,0 +1,80 @@
+"""The real service in a process of its own, as `make run` starts it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+START_TIMEOUT_S = 240
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service: where it listens, what it printed, where it stores."""
+
+    url: str
+    storage: Path
+    log: Path
+
+    def printed_commands(self) -> list[str]:
+        """The shell commands that the service shows a newcomer."""
+        text = self.log.read_text()
+        return [
+            match.group(0).strip() for match in re.finditer(r"^  curl(?:.*\\\n)*.*$", text, re.M)
+        ]
+
+
+@contextmanager
+def running_service(folder: Path) -> Iterator[Service]:
+    """Start the service, wait until it says it is ready, stop it with SIGTERM.
+
+    Fails if any process it started, or its port, outlives it.
+    """
+    port = _free_port()
+    service = Service(f"http://127.0.0.1:{port}", folder / "storage", folder / "service.log")
+    environment = {**os.environ, "PORT": str(port), "BAEWOO_STORAGE": str(service.storage)}
+    with service.log.open("w") as log:
+        launcher = subprocess.Popen(
+            [sys.executable, "-m", "serve_app"], stdout=log, stderr=log, env=environment
+        )
+    try:
+        _wait_until_ready(launcher, service.log)
+        yield service
+    finally:
+        started = psutil.Process(launcher.pid).children(recursive=True)
+        launcher.send_signal(signal.SIGTERM)
+        launcher.wait(60)
+        _, alive = psutil.wait_procs(started, timeout=10)
+        names = [process.name() for process in alive]
+    assert not names, f"processes outlived the service: {names}"
+    assert not _is_listening(port), f"port {port} is still open"
+
+
+def _wait_until_ready(launcher: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while "Baewoo is ready" not in log.read_text():
+        if launcher.poll() is not None or time.monotonic() > deadline:
+            raise AssertionError(f"the service did not start:\n{log.read_text()[-4000:]}")
+        time.sleep(0.5)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
