@@ -21,7 +21,7 @@ def test_a_closing_quote_stays_with_its_sentence() -> None:
     assert SentenceStream().feed('"가자!" 그가 말했다.') == ['"가자!"']
 
 
-@given(st.text(alphabet="가나.!?… \n\"", max_size=60), st.integers(1, 5))
+@given(st.text(alphabet='가나.!?… \n"', max_size=60), st.integers(1, 5))
 def test_how_the_text_is_cut_into_deltas_does_not_matter(text: str, size: int) -> None:
     whole, pieces = SentenceStream(), SentenceStream()
     expected = whole.feed(text) + whole.flush()

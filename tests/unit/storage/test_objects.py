@@ -35,7 +35,8 @@ def test_no_temporary_file_is_left_or_listed(store: FolderStore) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/", ".hidden", "a/.b", "a\\b", "a\0b", "가"]
+    "key",
+    ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/", ".hidden", "a/.b", "a\\b", "a\0b", "가"],
 )
 def test_a_key_can_not_leave_the_root(store: FolderStore, key: str) -> None:
     with pytest.raises(StorageError, match="not a storage key"):

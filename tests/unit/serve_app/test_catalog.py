@@ -1,0 +1,74 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from deployments.errors import (
+    InvalidInput,
+    UnknownCharacter,
+    UnknownVoice,
+    UnsupportedEmotion,
+    UnsupportedLanguage,
+)
+from models.storage import FolderStore, embedded_store
+from serve_app.catalog import Catalog
+
+
+@pytest.fixture
+def user_store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path)
+
+
+@pytest.fixture
+def catalog(user_store: FolderStore) -> Catalog:
+    return Catalog([user_store, embedded_store()])
+
+
+def test_both_characters_ship_with_persona_and_voice(catalog: Catalog) -> None:
+    for name in ("bujang", "sinip"):
+        character = catalog.character(name)
+        assert (character.persona.ref, str(character.voice.record)) == (f"{name}@1", f"{name}@1")
+
+
+def test_a_published_voice_version_is_used_at_once(
+    catalog: Catalog, user_store: FolderStore
+) -> None:
+    document = json.loads(embedded_store().read("voices/sinip/1/voice.json"))
+    assert str(catalog.voice("sinip").record) == "sinip@1"
+    user_store.write("voices/sinip/2/voice.json", json.dumps(document | {"version": "2"}).encode())
+    user_store.write("voices/sinip/current.json", b'{"version": "2"}')
+    assert str(catalog.voice("sinip").record) == "sinip@2"
+    assert str(catalog.voice("sinip@1").record) == "sinip@1"
+
+
+def test_either_half_of_a_character_can_be_replaced(catalog: Catalog) -> None:
+    character = catalog.cast("bujang", None, "sinip")
+    assert (character.persona.ref, character.voice.record.name) == ("bujang@1", "sinip")
+    character = catalog.cast(None, "bujang", "sinip")
+    assert (character.persona.ref, character.voice.record.name) == ("bujang@1", "sinip")
+
+
+def test_a_speaker_alone_means_the_character_of_that_name(catalog: Catalog) -> None:
+    assert catalog.cast(None, None, "sinip").persona.ref == "sinip@1"
+
+
+def test_naming_too_little_is_answered_with_what_there_is(catalog: Catalog) -> None:
+    with pytest.raises(InvalidInput, match="bujang, sinip"):
+        catalog.cast(None, None, None)
+
+
+def test_unknown_names_are_told_apart(catalog: Catalog) -> None:
+    with pytest.raises(UnknownCharacter):
+        catalog.character("nobody")
+    with pytest.raises(UnknownVoice):
+        catalog.voice("nobody")
+    with pytest.raises(InvalidInput):
+        catalog.voice("../sinip")
+
+
+def test_a_voice_refuses_what_it_can_not_do(catalog: Catalog) -> None:
+    voice = catalog.voice("sinip")
+    with pytest.raises(UnsupportedLanguage, match="'ko'"):
+        voice.style("fr", "neutral", 1.0)
+    with pytest.raises(UnsupportedEmotion, match="happiness"):
+        voice.style("ko", "bored", 1.0)
