@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from models.persona.scene import Scene, neutralize
+from models.persona.speech_level import SpeechLevel
 
 _MAX_FILE_BYTES = 256 * 1024
 
@@ -64,8 +65,10 @@ class Sampling:
 
     `temperature` 0 takes the likeliest token. `top_p` keeps the smallest set of tokens that holds
     this much probability. `repetition_penalty` divides the logits of tokens already in the line
-    (Keskar et al. 2019, CTRL, section 4.1). `max_new_tokens` bounds the work of one line and
-    `max_line_chars` its length, after which it ends at its last whole sentence.
+    (Keskar et al. 2019, CTRL, section 4.1). No run of `no_repeat_tokens` is taken from the prompt
+    or repeated in the line (0: no such rule). Beyond `sentence_tokens` a sentence is pressed to
+    end. `max_new_tokens` bounds the work of one line and `max_line_chars` its length, after which
+    it ends at its last whole sentence.
     """
 
     __pydantic_config__ = _STRICT
@@ -73,6 +76,8 @@ class Sampling:
     temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.8
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
     repetition_penalty: Annotated[float, Field(ge=1.0, le=2.0)] = 1.1
+    no_repeat_tokens: Annotated[int, Field(ge=0, le=32)] = 0
+    sentence_tokens: Annotated[int, Field(ge=1, le=512)] = 512
     max_new_tokens: Annotated[int, Field(ge=1, le=512)] = 80
     max_line_chars: Annotated[int, Field(ge=10, le=1000)] = 120
 
@@ -81,6 +86,7 @@ class Sampling:
 class Persona:
     """One version of a persona; immutable once published.
 
+    `speech_level`, where set, is kept at every sentence end: no other ending may be drawn.
     `instruction` is the character sheet. `examples` go before every scene. `speaker_names` are the
     role prefixes (`부장: …`) a model may put before the line, which are no part of it. `stop` are
     the strings that end a line, besides the model's own end token.
@@ -95,6 +101,7 @@ class Persona:
     licence: ShortText
     base_model: ShortText
     script: Script
+    speech_level: SpeechLevel | None
     instruction: Text
     template: Template
     speaker_names: tuple[ShortText, ...]

@@ -4,7 +4,8 @@ EngineError
 ├── EngineBusy         more requests wait than the engine accepts; try later
 ├── BaseModelMismatch  the persona was made for another base model
 ├── PromptTooLong      the scene alone is longer than the model may read
-└── EmptyLine          the model wrote nothing that can be spoken, twice
+├── EmptyLine          the model wrote nothing that can be spoken, twice
+└── LineTimeout        the time for a line passed before its first word
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ class PromptTooLong(EngineError):
 
 class EmptyLine(EngineError):
     """The model ended without a speakable character, with the given seed and with the next."""
+
+
+class LineTimeout(EngineError):
+    """The time for a line passed before its first word was written."""
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ class Sampler:
         self._was_drawn = torch.zeros(num_choices, dtype=torch.bool)
 
     def draw(self, logits: Tensor) -> int:
-        """Draw from `logits` `(choice,)`; return the index."""
-        logits = self._penalize(logits.float())
+        """Draw from float32 `logits` `(choice,)`; return the index."""
+        logits = self._penalize(logits)
         if self._sampling.temperature == 0:
             choice = int(logits.argmax())
         else:

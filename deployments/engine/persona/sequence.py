@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 
-from torch import Tensor
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
+from deployments.engine.persona.choices import Choices
+from deployments.engine.persona.guide import LineGuide
 from deployments.engine.persona.runner import Runner
 from deployments.engine.persona.sampler import Sampler
-from models.persona.line import LineCleaner
-
-
-@dataclass(frozen=True)
-class Choices:
-    """The tokens a line may be drawn from: their ids and their rows of the output projection."""
-
-    token_ids: tuple[int, ...]
-    head: Tensor
+from models.persona.line import FinishReason, LineCleaner
 
 
 class Sequence:
@@ -42,6 +34,7 @@ class Sequence:
         num_prompt_tokens: int,
         num_history_turns: int,
         choices: Choices,
+        guide: LineGuide,
         sampler: Sampler,
         cleaner: LineCleaner,
         max_new_tokens: int,
@@ -55,12 +48,13 @@ class Sequence:
         self.num_prompt_tokens = num_prompt_tokens
         self.num_history_turns = num_history_turns
         self._choices = choices
+        self._guide = guide
         self._sampler = sampler
         self.cleaner = cleaner
         self._max_new_tokens = max_new_tokens
         self._deadline_s = deadline_s
         self._new_ids: list[int] = []
-        self._num_decoded_chars = 0
+        self._text = ""
         self._aborted = threading.Event()
         self.is_over = False
 
@@ -84,31 +78,31 @@ class Sequence:
 
     def _step(self) -> str:
         logits = self._runner.extend(self._cache, self._unread_ids, self._choices.head)
-        token_id = self._choices.token_ids[self._sampler.draw(logits)]
+        choice_idx = self._sampler.draw(self._guide.adjust(logits, self._text))
+        self._guide.observe(choice_idx)
+        token_id = self._choices.token_ids[choice_idx]
         self._new_ids.append(token_id)
         self._unread_ids = [token_id]
         if token_id == self._tokenizer.eos_token_id:
-            return self._end()
+            return self._end("stop")
         released = self.cleaner.feed(self._new_text())
         if self.cleaner.finish_reason is not None:
-            return released + self._end()
+            return released + self._end(self.cleaner.finish_reason)
         if self.num_new_tokens >= self._max_new_tokens:
-            self.is_over = True
-            return released + self.cleaner.finish("length")
+            return released + self._end("length")
         if time.monotonic() > self._deadline_s:
-            self.is_over = True
-            return released + self.cleaner.finish("time")
+            return released + self._end("time")
         return released
 
-    def _end(self) -> str:
+    def _end(self, reason: FinishReason) -> str:
         self.is_over = True
-        return self.cleaner.finish("stop")
+        return self.cleaner.finish(reason)
 
     def _new_text(self) -> str:
         """Text of the tokens not turned into text yet; waits for the rest of a split character."""
         text: str = self._tokenizer.decode(self._new_ids, skip_special_tokens=True)
         if text.endswith("\N{REPLACEMENT CHARACTER}"):
             return ""
-        new = text[self._num_decoded_chars :]
-        self._num_decoded_chars = len(text)
+        new = text[len(self._text) :]
+        self._text = text
         return new

@@ -33,6 +33,7 @@ from deployments.engine.persona.protocol import (
     LineDone,
     LineEvent,
     LineRequest,
+    LineTimeout,
     TextDelta,
 )
 from deployments.engine.persona.sequence import Sequence
@@ -70,7 +71,7 @@ class TransformersEngine:
         max_waiting: int = 16,
         max_prompt_tokens: int = 1024,
         max_history_tokens: int = 256,
-        max_line_s: float = 20.0,
+        max_line_s: float = 30.0,
         max_prefixes: int = 16,
         tokens_per_delta: int = 4,
     ) -> None:
@@ -104,7 +105,7 @@ class TransformersEngine:
         num_threads: int,
         dtype: torch.dtype = torch.bfloat16,
         max_waiting: int = 16,
-        max_line_s: float = 20.0,
+        max_line_s: float = 30.0,
     ) -> TransformersEngine:
         """Load model and tokenizer from a folder that `ensure_base_model` made."""
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
@@ -196,8 +197,12 @@ class TransformersEngine:
                 events.put_nowait(TextDelta(text))
             if not sequence.cleaner.is_empty:
                 break
+            if sequence.cleaner.finish_reason == "time":
+                raise LineTimeout(f"no word within {time.monotonic() - started_s:.0f} s")
         else:
-            raise EmptyLine(f"{request.persona.ref} said nothing with seed {request.seed} or next")
+            raise EmptyLine(
+                f"{request.persona.ref} said nothing with seed {request.seed} and the next"
+            )
         events.put_nowait(
             LineDone(
                 text=sequence.cleaner.text,

@@ -7,17 +7,28 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
+from deployments.engine.persona.choices import Choices
+from deployments.engine.persona.guide import LineGuide
 from deployments.engine.persona.protocol import LineRequest, PromptTooLong
 from deployments.engine.persona.runner import Runner
 from deployments.engine.persona.sampler import Sampler
-from deployments.engine.persona.sequence import Choices, Sequence
+from deployments.engine.persona.sequence import Sequence
 from models.persona.line import LineCleaner
 from models.persona.persona import Persona, Script
 from models.persona.prompt import build_prompt, prompt_prefix
-from models.persona.vocabulary import drawable_token_ids
+from models.persona.vocabulary import vocabulary_of
+
+
+@dataclass(frozen=True)
+class _Prefix:
+    """What all prompts of a persona start with, and the cache after reading it."""
+
+    token_ids: list[int]
+    cache: DynamicCache
 
 
 class LineWriter:
@@ -47,7 +58,7 @@ class LineWriter:
         self._max_line_s = max_line_s
         self._max_prefixes = max_prefixes
         # Keyed by the text itself, so that an entry can never be out of date.
-        self._prefixes: OrderedDict[str, tuple[int, DynamicCache]] = OrderedDict()
+        self._prefixes: OrderedDict[str, _Prefix] = OrderedDict()
         self._choices: dict[Script, Choices] = {}
 
     def warm(self, persona: Persona) -> None:
@@ -72,22 +83,30 @@ class LineWriter:
             max_history_tokens=self._max_history_tokens,
         )
         suffix_ids = self._encode(prompt.suffix)
-        num_prefix_tokens, cache, was_cached = self._prefix(prompt.prefix)
-        if num_prefix_tokens + len(suffix_ids) > self._max_prompt_tokens:
+        was_cached = prompt.prefix in self._prefixes
+        prefix = self._prefix(prompt.prefix)
+        num_prompt_tokens = len(prefix.token_ids) + len(suffix_ids)
+        if num_prompt_tokens > self._max_prompt_tokens:
             raise PromptTooLong(
-                f"the prompt has {num_prefix_tokens + len(suffix_ids)} tokens; "
+                f"the prompt has {num_prompt_tokens} tokens; "
                 f"at most {self._max_prompt_tokens} are read"
             )
         choices = self._choices_of(persona.script)
         return Sequence(
             self._runner,
             self._tokenizer,
-            cache=self._runner.copy(cache),
+            cache=self._runner.copy(prefix.cache),
             prompt_ids=suffix_ids,
-            num_cached_tokens=num_prefix_tokens if was_cached else 0,
-            num_prompt_tokens=num_prefix_tokens + len(suffix_ids),
+            num_cached_tokens=len(prefix.token_ids) if was_cached else 0,
+            num_prompt_tokens=num_prompt_tokens,
             num_history_turns=prompt.num_history_turns,
             choices=choices,
+            guide=LineGuide(
+                choices,
+                speech_level=persona.speech_level,
+                sampling=sampling,
+                prompt_ids=[*prefix.token_ids, *suffix_ids],
+            ),
             sampler=Sampler(sampling, seed, len(choices.token_ids)),
             cleaner=LineCleaner(
                 stop=persona.stop,
@@ -98,26 +117,24 @@ class LineWriter:
             deadline_s=time.monotonic() + self._max_line_s,
         )
 
-    def _prefix(self, text: str) -> tuple[int, DynamicCache, bool]:
-        """Token count and cache of a prefix, and whether it was there already."""
-        was_cached = text in self._prefixes
-        if not was_cached:
+    def _prefix(self, text: str) -> _Prefix:
+        if text not in self._prefixes:
             token_ids = [self._tokenizer.bos_token_id, *self._encode(text)]
             if len(token_ids) > self._max_prompt_tokens:
                 raise PromptTooLong(
                     f"character sheet and examples have {len(token_ids)} tokens; "
                     f"at most {self._max_prompt_tokens} are read"
                 )
-            self._prefixes[text] = len(token_ids), self._runner.prefix(token_ids)
+            self._prefixes[text] = _Prefix(token_ids, self._runner.prefix(token_ids))
             if len(self._prefixes) > self._max_prefixes:
                 self._prefixes.popitem(last=False)
         self._prefixes.move_to_end(text)
-        return *self._prefixes[text], was_cached
+        return self._prefixes[text]
 
     def _choices_of(self, script: Script) -> Choices:
         if script not in self._choices:
-            token_ids = drawable_token_ids(self._tokenizer, script)
-            self._choices[script] = Choices(tuple(token_ids), self._runner.head(token_ids))
+            vocabulary = vocabulary_of(self._tokenizer, script)
+            self._choices[script] = Choices(vocabulary, self._runner.head(vocabulary.token_ids))
         return self._choices[script]
 
     def _encode(self, text: str) -> list[int]:
