@@ -1,1 +1,6 @@
-"""English: normalising text and looking up or predicting ARPAbet phones."""
+"""English: normalising text (`normalize`) and its ARPAbet phones (`phones`)."""
+
+from models.text.english.g2p import phones
+from models.text.english.normalizer import normalize
+
+__all__ = ["normalize", "phones"]

@@ -4,11 +4,13 @@ import re
 import unicodedata
 from functools import cache
 
-from models.text.english.lexicon import pronunciation
+from models.text.english.lexicon import dictionary, split_words
+from models.text.english.predictor import predict
 from models.text.korean.letters import ENGLISH_DIGITS, LETTERS, spell
 from models.text.korean.number_rules import spoken_number
 from models.text.korean.numbers import digits
 from models.text.korean.rule import Match, Rule, rule
+from models.text.korean.romanization import from_romanized
 from models.text.korean.transliteration import transliterate
 from models.text.tables import read_table
 
@@ -20,7 +22,8 @@ _ADDRESS_MARKS = {".": " 점 ", "/": " 슬래시 ", "-": " 하이픈 ", "_": " �
                   "?": " 물음표 ", "=": " 이퀄 ", "&": " 앤드 ", "#": " 샵 ", "%": " 퍼센트 ", "+": " 플러스 ", "~": " 물결 "}  # fmt: skip
 _ADDRESS_TOKEN = re.compile(r"[A-Za-z]+|\d+|[^A-Za-z\d]")
 _VOWEL = re.compile("[aeiouyAEIOUY]")
-_LONGEST_SPELLED = 4  # an unknown acronym longer than this is read as a word if English knows it
+_SHORTEST_CAPITAL_WORD = 4  # HTML and FBI are spelled, SALE is a word
+_SHORTEST_GUESSED_WORD = 3
 _LONGEST_WORD = 40
 _TOP_LEVEL = "com|net|org|kr|io|ai|me|tv|app|dev|gov|edu|info|biz|us|jp|cn|uk|xyz|shop|site|co|go|ac"
 
@@ -35,13 +38,22 @@ def read_word(word: str) -> str:
 
 @cache
 def _read_unknown(word: str) -> str:
+    lower = word.lower()
     if len(word) > _LONGEST_WORD or not _VOWEL.search(word):
         return spell(word)
-    if word.isupper() and len(word) <= _LONGEST_SPELLED:
-        phones = pronunciation(word.lower()) if len(word) == _LONGEST_SPELLED else None
-    else:
-        phones = pronunciation(word.lower(), guess=len(word) > 2 and not word.isupper())
-    return transliterate(word, phones) if phones else spell(word)
+    if word.isupper() and len(word) < _SHORTEST_CAPITAL_WORD:
+        return spell(word)
+    phones = dictionary().get(lower) if len(word) > 1 else None
+    if phones:
+        return transliterate(lower, phones)
+    if len(word) >= _SHORTEST_CAPITAL_WORD and (hangul := from_romanized(lower)):
+        return hangul
+    if word.isupper() or len(word) < _SHORTEST_GUESSED_WORD:
+        return spell(word)
+    parts = split_words(lower)
+    if len(parts) > 1 and min(map(len, parts)) > 1:
+        return "".join(map(read_word, parts))
+    return transliterate(lower, predict(lower)) or spell(word)
 
 
 def read_token(token: str) -> str:

@@ -1,0 +1,39 @@
+"""Korean written in Latin letters back to Hangul: bulgogi -> 불고기.
+
+Revised Romanization (국어의 로마자 표기법), with the ``oo`` and ``ee`` of names (baewoo).
+"""
+
+import re
+import unicodedata
+
+_ONSETS = {
+    "kk": "ᄁ", "tt": "ᄄ", "pp": "ᄈ", "ss": "ᄊ", "jj": "ᄍ", "ch": "ᄎ", "g": "ᄀ", "n": "ᄂ", "d": "ᄃ",
+    "r": "ᄅ", "l": "ᄅ", "m": "ᄆ", "b": "ᄇ", "s": "ᄉ", "j": "ᄌ", "k": "ᄏ", "t": "ᄐ", "p": "ᄑ", "h": "ᄒ",
+    "": "ᄋ",
+}  # fmt: skip
+_VOWELS = {
+    "yeo": "ᅧ", "yae": "ᅤ", "wae": "ᅫ", "woo": "ᅮ", "eo": "ᅥ", "eu": "ᅳ", "ae": "ᅢ", "oe": "ᅬ",
+    "ui": "ᅴ", "wi": "ᅱ", "wa": "ᅪ", "wo": "ᅯ", "we": "ᅰ", "ya": "ᅣ", "yo": "ᅭ", "yu": "ᅲ", "ye": "ᅨ",
+    "oo": "ᅮ", "ee": "ᅵ", "a": "ᅡ", "o": "ᅩ", "u": "ᅮ", "i": "ᅵ", "e": "ᅦ",
+}  # fmt: skip
+_CODAS = {"ng": "ᆼ", "k": "ᆨ", "n": "ᆫ", "t": "ᆺ", "l": "ᆯ", "m": "ᆷ", "p": "ᆸ", "": ""}
+_ONSET = "|".join(filter(None, _ONSETS))
+_VOWEL = "|".join(_VOWELS)
+# A consonant closes a syllable only where no vowel claims it; ng before a vowel stays a coda.
+_SYLLABLE = re.compile(rf"({_ONSET}|)({_VOWEL})((?:ng|[kntlmp])(?![aeiouyw])|ng(?=[aeiouyw])|)")
+_MIN_SYLLABLES = 2
+
+
+def from_romanized(word: str) -> str | None:
+    """Hangul for a lower-case word, or None unless all of it reads as two or more syllables."""
+    syllables: list[str] = []
+    at = 0
+    while at < len(word):
+        match = _SYLLABLE.match(word, at)
+        if match is None:
+            return None
+        syllables.append(_ONSETS[match[1]] + _VOWELS[match[2]] + _CODAS[match[3]])
+        at = match.end()
+    if len(syllables) < _MIN_SYLLABLES:
+        return None
+    return unicodedata.normalize("NFC", "".join(syllables))
