@@ -179,11 +179,13 @@ class Synthesizer(nn.Module):
         )
 
     def prepare_for_inference(self, generator_dtype: torch.dtype = torch.float32) -> "Synthesizer":
-        """Fold weight norm, set eval mode and cast the generator, in place; returns self.
+        """Fold weight norm, lay out and cast the generator, set eval mode; in place, returns self.
 
-        The generator is nearly all of the arithmetic; the small rest stays float32.
+        The generator is nearly all of the arithmetic; the small rest stays float32. In float32
+        the output stays the same.
         """
         fold_weight_norm(self)
+        self.generator.use_channels_last()
         self.generator.to(generator_dtype)
         return self.eval().requires_grad_(False)
 

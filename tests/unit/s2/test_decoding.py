@@ -76,6 +76,16 @@ def test_speed_sets_the_length(voice: Synthesizer, speed: float, num_frames: int
 
 
 @torch.inference_mode()
+def test_a_voice_prepared_for_inference_streams_what_the_plain_one_decodes(
+    voice: Synthesizer,
+) -> None:
+    segment = small_segment(30, seed=12)
+    (expected,) = decode(voice, [segment])
+    chunks = stream_exact(small_voice().prepare_for_inference(), segment, 5, 20)
+    torch.testing.assert_close(torch.cat(list(chunks)), expected, atol=TOLERANCE, rtol=0)
+
+
+@torch.inference_mode()
 def test_a_bfloat16_generator_stays_close_to_float32(voice: Synthesizer) -> None:
     segment = small_segment(20, seed=10)
     (expected,) = decode(voice, [segment])

@@ -96,6 +96,19 @@ def test_folding_weight_norm_changes_no_output() -> None:
 
 
 @torch.inference_mode()
+def test_channels_last_changes_no_output() -> None:
+    z, _, speaker = _latent(20, batch=2)
+    plain, flat = small_voice(), small_voice().prepare_for_inference()
+    expected = plain.generator(z, speaker, [20, 11])
+    torch.testing.assert_close(flat.generator(z, speaker, [20, 11]), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_layout_changes_only_after_folding() -> None:
+    with pytest.raises(ValueError, match="fold weight norm"):
+        small_voice().generator.use_channels_last()
+
+
+@torch.inference_mode()
 def test_a_voice_saved_under_published_names_loads_to_the_same_output(voice: Synthesizer) -> None:
     published = {key: value.clone() for key, value in to_upstream(voice.state_dict()).items()}
     loaded = Synthesizer(SMALL)
