@@ -1,0 +1,1 @@
+"""Optimisers that PyTorch does not have."""
