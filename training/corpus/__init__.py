@@ -1,0 +1,1 @@
+"""Korean sentences for teaching a voice: words, a grammar that combines them, and their choice."""
