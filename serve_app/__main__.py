@@ -35,7 +35,8 @@ Baewoo is ready on {url} (Ctrl-C stops it; API documentation: {url}/docs). Try, 
 
   # a sentence, spoken
   curl -sS {url}/v1/audio/speech -H 'Content-Type: application/json' -o hello.wav \\
-    -d '{{"model": "tts-1", "voice": "sinip", "input": "안녕하세요, 오늘부터 출근한 신입입니다."}}'
+    -d '{{"model": "tts-1", "voice": "sinip", "response_format": "wav",
+         "input": "안녕하세요, 오늘부터 출근한 신입입니다."}}'
 
   # a scene, answered in character and spoken; the reply names the recording
   curl -sS {url}/assistant -H 'Content-Type: application/json' \\

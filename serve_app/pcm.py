@@ -11,10 +11,14 @@ _UNKNOWN_LENGTH = 0xFFFFFFFF
 _BYTES_PER_SAMPLE = 2
 
 
+def to_pcm16(waveform: NDArray[np.float32]) -> NDArray[np.int16]:
+    """16-bit samples of a waveform in [-1, 1]; louder is clipped."""
+    return np.rint(np.clip(waveform, -1.0, 1.0) * 32767.0).astype("<i2")
+
+
 def encode_pcm16(waveform: NDArray[np.float32]) -> bytes:
-    """Little-endian signed 16-bit samples of a mono waveform in [-1, 1]; louder is clipped."""
-    scaled = np.rint(np.clip(waveform, -1.0, 1.0) * 32767.0)
-    return bytes(scaled.astype("<i2").tobytes())
+    """Little-endian signed 16-bit samples of a mono waveform in [-1, 1]."""
+    return bytes(to_pcm16(waveform).tobytes())
 
 
 def wav_header(sample_rate: int, num_samples: int | None = None) -> bytes:

@@ -11,6 +11,8 @@ MAX_TEXT_CHARS = 4096
 
 MAX_SCENE_CHARS = 2000
 
+_FORMATS = "mp3, opus, aac, flac, wav, or pcm (16-bit little-endian, mono, 24 kHz)."
+
 Speed = Annotated[
     float,
     Field(ge=0.5, le=2.0, allow_inf_nan=False, description="1 is the voice's own pace."),
@@ -46,9 +48,7 @@ class SpeechRequest(StrictModel):
         ),
     ]
     voice: Reference
-    response_format: Annotated[
-        str, Field(max_length=16, description="wav or pcm (16-bit, mono, 24 kHz).")
-    ] = "wav"
+    response_format: Annotated[str, Field(max_length=16, description=_FORMATS)] = "mp3"
     speed: Speed = 1.0
     language: Annotated[str, Field(max_length=16)] = "ko"
     emotion: Annotated[str, Field(max_length=32)] = "neutral"
@@ -67,7 +67,7 @@ class SynthesizeRequest(StrictModel):
     language: Annotated[str, Field(max_length=16)] = "ko"
     emotion: Annotated[str, Field(max_length=32, examples=["happiness"])] = "neutral"
     speed: Speed = 1.0
-    format: Annotated[str, Field(max_length=16, description="wav or pcm.")] = "wav"
+    format: Annotated[str, Field(max_length=16, description=_FORMATS)] = "wav"
     dictionary: Annotated[
         dict[
             Annotated[Text, Field(min_length=1, max_length=64)],
@@ -104,7 +104,7 @@ class AssistantRequest(StrictModel):
     history: Annotated[list[Turn], Field(max_length=40)] = Field(default_factory=list)
     emotion: Annotated[str, Field(max_length=32)] = "neutral"
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    format: Annotated[str, Field(max_length=16)] = "wav"
+    format: Annotated[str, Field(max_length=16, description=_FORMATS)] = "wav"
 
 
 class AudioOutput(BaseModel):

@@ -27,7 +27,7 @@ SENTENCES = [
 
 
 def speak(client: httpx.Client, voice: str, text: str, **options: object) -> httpx.Response:
-    body = {"model": "tts-1", "voice": voice, "input": text, **options}
+    body = {"model": "tts-1", "voice": voice, "input": text, "response_format": "wav", **options}
     return client.post("/v1/audio/speech", json=body)
 
 
@@ -54,6 +54,13 @@ def test_pcm_is_the_wav_without_its_header(client: httpx.Client) -> None:
     pcm = speak(client, "sinip", "네, 알겠습니다.", response_format="pcm")
     assert pcm.headers["x-sample-rate"] == "24000"
     assert wav.content[44:] == pcm.content
+
+
+def test_mp3_is_what_a_client_gets_that_asks_for_nothing_else(client: httpx.Client) -> None:
+    body = {"model": "tts-1", "voice": "sinip", "input": "네, 알겠습니다."}
+    reply = client.post("/v1/audio/speech", json=body)
+    assert reply.headers["content-type"] == "audio/mpeg"
+    assert soundfile.info(io.BytesIO(reply.content)).format == "MP3"
 
 
 def test_the_first_sentence_arrives_while_the_rest_is_being_made(client: httpx.Client) -> None:
