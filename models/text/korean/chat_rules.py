@@ -2,7 +2,7 @@
 
 import re
 
-from models.text.korean.rule import Match, Rule, rule
+from models.text.korean.rule import Match, Rule, after, rule
 from models.text.tables import read_table
 
 _SPELLINGS = dict(read_table("korean_chat"))
@@ -27,7 +27,9 @@ def _read_jamo(match: Match) -> str | None:
     while at < len(run):
         at, word = _longest_spelling(run, at, is_alone=len(run) == 1)
         spoken.append(word)
-    return "".join(spoken)
+    reading = "".join(spoken)
+    # ㄱㅊ아, ㅈㅅ요: the ending is written out again.
+    return reading[:-1] if len(reading) > 1 and reading[-1] in "아요" and after(match)[:1] == reading[-1] else reading
 
 
 def _longest_spelling(run: str, at: int, is_alone: bool) -> tuple[int, str]:

@@ -3,14 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from models.text.errors import DictionaryError
 from models.text.korean.folding import fold
 
 MAX_ENTRIES = 2_000
 MAX_ENTRY_CHARS = 100
-
-
-class DictionaryError(ValueError):
-    """A pronunciation dictionary contradicts itself, goes in circles or is out of bounds."""
 
 
 class PronunciationDictionary:

@@ -156,7 +156,7 @@ LATIN_RULES: list[Rule] = [
     rule(r"\d[A-Z]{1,6}[0-9]?(?![A-Za-z0-9])", _read_digit_name),
     rule(r"(?:[A-Za-z]\.){2,}(?:[A-Za-z](?![A-Za-z]))?", _read_token_match),
     rule(
-        r"[A-Za-z][A-Za-z0-9]{0,63}(?:(?:[&+/-][A-Za-z0-9]{1,30}|'[A-Za-z]{1,3}(?![A-Za-z]))){0,6}\+?",
+        r"[A-Za-z][A-Za-z0-9]{0,63}(?:(?:[&+/-][A-Za-z0-9]{1,30}|'[A-Za-z]{1,3}(?![A-Za-z]))){0,6}\+{0,2}",
         _read_token_match,
     ),
     rule(r"\d{1,4}[A-Za-z]{1,20}(?:-?[A-Za-z0-9]{1,20}){0,3}(?![A-Za-z0-9])", _read_token_match),

@@ -22,7 +22,7 @@ from models.text.korean.number_rules import (
     QUANTITY_RULES,
     RATIO_RULES,
 )
-from models.text.korean.reading import Piece, Reading
+from models.text.reading import Piece, Reading
 from models.text.korean.rule import Rule
 from models.text.korean.symbol_rules import SYMBOL_RULES
 
@@ -49,7 +49,7 @@ _PLAIN_HANGUL = re.compile("[가-힣]+")
 def normalize(text: str) -> str:
     """The reading of `text`: Hangul, spaces and the punctuation ``, . ! ? …`` only.
 
-    Letters of scripts that Korean does not read (kana, Cyrillic) stay as they are.
+    What Korean does not read aloud (emoji, brackets, kana, Cyrillic) is left out.
     """
     return read(text).text
 

@@ -37,6 +37,7 @@ _SCORE_AFTER = re.compile(
     r"\s?(?:로|으로|의|으로만)?\s?(?:비율|승|이겼|이긴|졌|진|승리|패배|패|역전|동점|무승부|스코어|비|완승|대승|완패|신승|끝|앞|뒤|마무리|비긴|비겼|압승|리드|꺾|누르|제압|잡)"
     r"|\s?(?:였|이었|이다|입니다|예요|이에요)"
 )
+_PRESSURE = re.compile("혈압|mmHg")
 _TEMPERATURE_WORD = re.compile(r"(?:섭씨|화씨|영하|영상)$")
 
 
@@ -106,7 +107,7 @@ def _read_money(match: Match) -> str | None:
     else:
         rest = ""
     name = _CURRENCIES.get(symbol) or _CURRENCY_CODES[symbol]
-    cents = re.fullmatch(rf"({INTEGER})\.(\d\d)", number)
+    cents = re.fullmatch(r"([\d,]{1,20})\.(\d\d)", number)
     if cents and symbol in _SUBUNITS and not magnitude and not scale:
         return _spoken_cents(int(cents[1].replace(",", "")), int(cents[2]), symbol, name) + rest
     sign = "마이너스 " if match["sign"] == "-" else ""
@@ -178,7 +179,9 @@ def _read_fraction(match: Match) -> str | None:
 
 
 def _read_over(match: Match) -> str | None:
-    """120/80: not a proper fraction, as in blood pressure."""
+    """120/80: blood pressure, never a fraction."""
+    if not (_PRESSURE.search(before(match)) or _PRESSURE.search(after(match))):
+        return None
     return f"{spoken_number(match[1])}에 {spoken_number(match[2])}"
 
 
@@ -232,7 +235,7 @@ MONEY_RULES: list[Rule] = [
 ]
 
 QUANTITY_RULES: list[Rule] = [
-    rule(rf"([-+]?)\s?({DECIMAL})\s?°\s?([CF])(?![A-Za-z])", _read_temperature),
+    rule(rf"(?:([-+])\s?)?({DECIMAL})\s?°\s?([CF])(?![A-Za-z])", _read_temperature),
     rule(rf"-({DECIMAL})(?=\s?도(?![가-힣]|시|로)|\s?도(?:까지|로 |의|에|를|가|는|씩|이하|정도))", _read_degrees_below_zero),
     rule(r"([1-9]0)\s?[~-]\s?([1-9]0)(?=대(?![0-9]))", _read_decade_range),
     rule(r"(\d{1,3})\s?~\s?(\d{1,3})(?!\d|[,.]\d)", _read_counted_range),
@@ -267,7 +270,7 @@ PLAIN_RATIO_RULES: list[Rule] = [
 ]
 
 FRACTION_RULES: list[Rule] = [
-    rule(r"(\d{2,3})/(\d{2,3})(?=\s?(?:mmHg|의 혈압|혈압))", _read_over),
+    rule(r"(\d{2,3})/(\d{2,3})(?![\d/])", _read_over),
     rule(r"(\d{1,9})\s?/\s?(\d{1,9})(?![\d/])", _read_fraction),
 ]
 

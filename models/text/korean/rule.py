@@ -26,9 +26,13 @@ def rule(pattern: str, read: Callable[[Match], str | None]) -> Rule:
     return Rule(re.compile(pattern), read)
 
 
+_RANGE_START = re.compile(r"\d[\d,.]*[가-힣%]{0,2}\s?~$")
+
+
 def before(match: Match) -> str:
-    """The text just before the match, without trailing space."""
-    return match.string[max(0, match.start() - _CONTEXT_CHARS) : match.start()].rstrip()
+    """The text just before the match, or before the range it ends, without trailing space."""
+    text = match.string[max(0, match.start() - _CONTEXT_CHARS) : match.start()].rstrip()
+    return _RANGE_START.sub("", text).rstrip()
 
 
 def after(match: Match) -> str:

@@ -1,7 +1,6 @@
 """Signs between words: what is spoken, what becomes a pause, what is silent."""
 
 import re
-import unicodedata
 
 import mecab
 
@@ -33,7 +32,7 @@ def _read_tilde(match: Match) -> str | None:
     """A range between two amounts (3월~5월, 월~금); drawling otherwise."""
     left = match.string[max(0, match.start() - 6) : match.start()].rstrip()
     right = after(match)
-    if re.match(r"\s?(?:오전 ?|오후 ?|밤 ?|새벽 ?|약 ?)?\d", right) and re.search(r"(?:\d|\d[가-힣%]{1,3}|[A-Z%])$", left):
+    if re.match(r"\s?(?:오전 ?|오후 ?|밤 ?|새벽 ?|약 ?)?\d", right) and re.search(r"(?:\d|\d[가-힣%]{1,3}|[A-Z%]|\d.{0,2}\([월화수목금토일]\))$", left):
         return "에서 "
     if re.search(r"(?:^|[^가-힣])[월화수목금토일](?:요일)?$", left) and re.match(r"[월화수목금토일](?![가-힣])|[월화수목금토일](?:요일|까지)", right):
         return "에서 "
@@ -80,11 +79,6 @@ def _read_silent(match: Match) -> str | None:
     return ""
 
 
-def _read_other(match: Match) -> str | None:
-    """Letters of other scripts stay for the caller to see; every other sign is silent."""
-    return match[0] if unicodedata.category(match[0])[0] == "L" else ""
-
-
 _HANJA = "[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
 
 SYMBOL_RULES: list[Rule] = [
@@ -102,5 +96,5 @@ SYMBOL_RULES: list[Rule] = [
     rule(r"[;:]", _read_as_comma),
     rule(r"\s+", _read_as_space),
     rule(r"(?<=[가-힣])[-/·_|](?=[가-힣A-Za-z0-9])", _read_as_space),
-    rule(r".", _read_other),
+    rule(r"(?s:.)", _read_silent),
 ]

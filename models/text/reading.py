@@ -1,4 +1,4 @@
-"""What the normaliser returns: a reading whose every character knows its source."""
+"""How text is read aloud, every character of the reading with its source."""
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -13,12 +13,14 @@ class Piece:
         text: its reading; empty where nothing is spoken (an emoji, a second space).
         is_atomic: whether the stretch must be spoken in one breath: a number, a word in Latin
             letters, a dictionary entry.
+        language: ``ko``, or ``en`` for English that is still to be normalised as a whole.
     """
 
     start: int
     end: int
     text: str
     is_atomic: bool = False
+    language: str = "ko"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,6 @@ class Reading:
     def source_span(self, idx: int) -> tuple[int, int]:
         """Where in `source` the character ``text[idx]`` comes from, as (start, end)."""
         if not 0 <= idx < len(self.text):
-            raise ValueError(f"index {idx} is outside the reading; allowed: 0 to {len(self.text) - 1}")
+            raise ValueError(f"the reading has no character {idx}; allowed: 0 to {len(self.text) - 1}")
         piece = self.pieces[bisect_right(self._offsets, idx) - 1]
         return piece.start, piece.end

@@ -1,0 +1,205 @@
+"""The front end: text to segments of phoneme ids, ready for synthesis.
+
+    >>> [s.reading for s in analyze("사과 3개 주세요. 25°C예요.", "ko")]
+    ['사과 세 개 주세요.', '섭씨 이십오도예요.']
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from models.text import english
+from models.text.errors import (
+    EmptyText,
+    InvalidCharacter,
+    TextTooLong,
+    UnspeakableText,
+    UnsupportedLanguage,
+)
+from models.text.korean.dictionary import PronunciationDictionary
+from models.text.korean.folding import fold
+from models.text.korean.normalizer import read
+from models.text.korean.phonemes import phones as korean_phones
+from models.text.languages import (
+    SUPPORTED_LANGUAGES,
+    LanguagePiece,
+    language_pieces,
+    require_supported,
+)
+from models.text.reading import Piece
+from models.text.reference import english_phones
+from models.text.splitting import SplitLimits, split_spans
+from models.text.symbols import ids_of
+
+MAX_TEXT_CHARS = 5_000
+_MIN_PHONES = 6  # shorter input makes the acoustic model unstable, so the reference pads it as well
+_ALLOWED_CONTROLS = "\n\t\r"
+_KOREAN_SOUND = re.compile("[가-힣]")
+_ENGLISH_SOUND = re.compile("[A-Za-z0-9]")
+_TOKEN = re.compile(r"\s+|\S+")
+
+DictionaryEntries = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What is synthesised in one go.
+
+    Attributes:
+        text: the written text, ``source[start:end]``.
+        reading: how it is read aloud.
+        phoneme_ids: ids of the 732 GPT-SoVITS v2 symbols.
+        start, end: where it stands in the whole text.
+        language: ``ko``, ``en``, or ``auto`` where both occur.
+    """
+
+    text: str
+    reading: str
+    phoneme_ids: list[int]
+    start: int
+    end: int
+    language: str
+
+
+def analyze(
+    text: str,
+    language: str = "ko",
+    *,
+    dictionary: PronunciationDictionary | DictionaryEntries = (),
+    limits: SplitLimits = SplitLimits(),  # noqa: B008  (frozen)
+    max_chars: int = MAX_TEXT_CHARS,
+) -> list[Segment]:
+    """Reads `text` and splits it into segments; their spans cover the text.
+
+    Args:
+        text: as people write it.
+        language: ``ko`` reads everything in Korean, Latin words too; ``en`` reads everything in
+            English; ``auto`` reads Latin words with English sounds inside Korean.
+        dictionary: readings that win over every rule, or their entries.
+        limits: lengths of segments.
+        max_chars: the longest text accepted.
+
+    Raises:
+        TextError: one of its kinds: empty, unspeakable, too long, an invalid character, an
+            unsupported language, a contradictory dictionary.
+    """
+    require_supported(language)
+    check_text(text, max_chars)
+    if not isinstance(dictionary, PronunciationDictionary):
+        dictionary = PronunciationDictionary(dictionary)
+    pieces = read_pieces(text, language, dictionary)
+    if not any(map(_is_spoken, pieces)):
+        raise UnspeakableText(f"nothing in {text[:40]!r} is read aloud in language {language!r}")
+    spans = _join_silent(split_spans(text, pieces, limits), pieces)
+    return [_segment(text, start, end, pieces) for start, end in spans]
+
+
+def check_text(text: str, max_chars: int = MAX_TEXT_CHARS) -> None:
+    """Refuses text that can't be spoken at all.
+
+    Raises:
+        TextTooLong, EmptyText, InvalidCharacter: with the limit or the offending character.
+    """
+    if len(text) > max_chars:
+        raise TextTooLong(f"the text has {len(text)} characters; allowed: {max_chars}")
+    if not text.strip():
+        raise EmptyText("the text is empty")
+    for at, char in enumerate(text):
+        if unicodedata.category(char) in ("Cc", "Cs") and char not in _ALLOWED_CONTROLS:
+            kind = "lone surrogate" if unicodedata.category(char) == "Cs" else "control character"
+            raise InvalidCharacter(f"the text has a {kind}, U+{ord(char):04X}, at position {at}")
+
+
+def read_pieces(text: str, language: str, dictionary: PronunciationDictionary) -> list[Piece]:
+    """Pieces that cover `text`: Korean read aloud, English as written but for dictionary entries."""
+    if language == "ko":
+        return list(read(text, dictionary).pieces)
+    if language == "en":
+        return list(_english_pieces(text, dictionary))
+    pieces: list[Piece] = []
+    offset = 0
+    for part in _mixed_parts(text):
+        inner = read_pieces(part.text, part.language, dictionary)
+        pieces.extend(replace(p, start=p.start + offset, end=p.end + offset) for p in inner)
+        offset += len(part.text)
+    return pieces
+
+
+def _mixed_parts(text: str) -> list[LanguagePiece]:
+    """Korean and English stretches; a number that touches Hangul is Korean (OK, 3시에 봐)."""
+    parts: list[LanguagePiece] = []
+    for piece in language_pieces(text):
+        if piece.language == "ja":
+            raise UnsupportedLanguage(
+                f"Japanese text ({piece.text[:20]!r}) is not supported yet; "
+                f"supported: {', '.join(SUPPORTED_LANGUAGES)}"
+            )
+        language, part = ("en" if piece.language == "en" else "ko"), piece.text
+        if parts and parts[-1].language == "en" and language == "ko":
+            kept = parts[-1].text.rstrip("0123456789,.")
+            parts[-1], part = LanguagePiece("en", kept), parts[-1].text[len(kept) :] + part
+        if parts and parts[-1].language == language:
+            parts[-1] = LanguagePiece(language, parts[-1].text + part)
+        else:
+            parts.append(LanguagePiece(language, part))
+    return parts
+
+
+def _english_pieces(text: str, dictionary: PronunciationDictionary) -> Iterator[Piece]:
+    folded = fold(text)
+    at = 0
+    for start, end, spoken in dictionary.find(folded.text):
+        entry_start, entry_end = folded.source_span(start, end)
+        yield from _english_tokens(text, at, entry_start)
+        yield Piece(entry_start, entry_end, spoken, is_atomic=True, language="en")
+        at = entry_end
+    yield from _english_tokens(text, at, len(text))
+
+
+def _english_tokens(text: str, start: int, end: int) -> Iterator[Piece]:
+    for match in _TOKEN.finditer(text, start, end):
+        yield Piece(match.start(), match.end(), match[0], not match[0].isspace(), "en")
+
+
+def _join_silent(spans: list[tuple[int, int]], pieces: list[Piece]) -> list[tuple[int, int]]:
+    """Joins a span in which nothing is spoken to the one before it, or to the first after it."""
+    joined: list[tuple[int, int]] = []
+    start: int | None = None
+    for span_start, end in spans:
+        begin = span_start if start is None else start
+        is_spoken = any(_is_spoken(p) for p in pieces if span_start <= p.start and p.end <= end)
+        if not is_spoken and joined:
+            joined[-1] = (joined[-1][0], end)
+        elif is_spoken:
+            joined.append((begin, end))
+            start = None
+        else:
+            start = begin
+    return joined
+
+
+def _segment(text: str, start: int, end: int, pieces: list[Piece]) -> Segment:
+    inside = [piece for piece in pieces if start <= piece.start and piece.end <= end]
+    readings: list[str] = []
+    phones: list[str] = []
+    languages: set[str] = set()
+    for language, group in groupby(inside, key=lambda piece: piece.language):
+        reading = "".join(piece.text for piece in group)
+        if language == "en":
+            reading = english.normalize(reading)
+        if reading.strip():
+            readings.append(reading)
+            languages.add(language)
+            phones += korean_phones(reading) if language == "ko" else english_phones(reading)
+    if len(phones) < _MIN_PHONES:
+        phones = [".", *phones]
+    spoken_language = languages.pop() if len(languages) == 1 else "auto"
+    return Segment(
+        text[start:end], "".join(readings).strip(), ids_of(phones), start, end, spoken_language
+    )
+
+
+def _is_spoken(piece: Piece) -> bool:
+    return bool((_ENGLISH_SOUND if piece.language == "en" else _KOREAN_SOUND).search(piece.text))

@@ -1,0 +1,174 @@
+"""Splits text into what is synthesised in one go: sentences, and clauses of long ones.
+
+A break never falls inside a number, a Latin word, a dictionary entry or a quotation. The first
+segment may be cut short at a clause, so that the first audio is early.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from models.text.reading import Piece
+
+_OPENING = {"“": "”", "‘": "’", "「": "」", "『": "』", "«": "»", "《": "》", "〈": "〉", "(": ")", "[": "]", '"': '"'}
+_SENTENCE_END = re.compile(r"[.!?…。！？~♡♥]+[\"'”’」』)\]]*(?=\s|$)|[。！？]+|\n+")
+_CLAUSE_END = re.compile(r"[,;:、，；：](?=\s|[^\d])|(?:—|…)(?=.)")
+# Endings of a Korean clause that goes on: -고, -며, -지만, -는데, -니까, -면, -서, -도록 ...
+_CONNECTIVE = re.compile(r"(?:[가-힣](?:고|며|지만|는데|은데|니까|면|어서|아서|해서|도록|려고|면서|거나|지만요))(?=\s)")
+_ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|No|etc|e\.g|i\.e|[A-Z])\.\s+(?=\w)")
+_SPACE = re.compile(r"\s+(?=\S)")
+_MAX_QUOTATION_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SplitLimits:
+    """Lengths in characters of the reading.
+
+    Attributes:
+        max_chars: no segment is longer, where a break is allowed at all.
+        min_chars: a shorter sentence joins the next one.
+        first_chars: the first segment ends at the first clause end once it is longer than this;
+            None to treat it like the others.
+    """
+
+    max_chars: int = 120
+    min_chars: int = 6
+    first_chars: int | None = 24
+
+
+def split_spans(
+    source: str, pieces: Sequence[Piece], limits: SplitLimits
+) -> list[tuple[int, int]]:
+    """Spans of `source` to be spoken one after another; together they cover it.
+
+    Args:
+        source: the written text.
+        pieces: its reading, which says what must stay whole and how long a stretch sounds.
+        limits: lengths to keep.
+    """
+    splitter = _Splitter(source, pieces, limits)
+    return splitter.spans()
+
+
+class _Splitter:
+    def __init__(self, source: str, pieces: Sequence[Piece], limits: SplitLimits) -> None:
+        self._limits = limits
+        self._length = len(source)
+        self._spoken_until = _cumulative_length(len(source), pieces)
+        is_free = [True] * (len(source) + 1)
+        for start, end in _whole_spans(source, pieces):
+            is_free[start + 1 : end] = [False] * max(0, end - start - 1)
+        self._sentences = _breaks(_SENTENCE_END, source, is_free)
+        self._clauses = _breaks(_CLAUSE_END, source, is_free)
+        self._connectives = _breaks(_CONNECTIVE, source, is_free)
+        self._spaces = _breaks(_SPACE, source, is_free)
+        self._anywhere = [at for at in range(1, len(source)) if is_free[at]]
+
+    def spans(self) -> list[tuple[int, int]]:
+        spans: list[tuple[int, int]] = []
+        start = 0
+        for end in self._joined_sentences():
+            for stop in self._cut_long(start, end, is_first=not spans):
+                spans.append((start, stop))
+                start = stop
+        return spans
+
+    def _spoken(self, start: int, end: int) -> int:
+        return self._spoken_until[end] - self._spoken_until[start]
+
+    def _joined_sentences(self) -> Iterator[int]:
+        """Ends of sentences, short ones joined to what follows; the last to what comes before."""
+        ends = [*self._sentences, self._length]
+        start = 0
+        for at, end in enumerate(ends):
+            rest = self._spoken(end, self._length)
+            is_last = at == len(ends) - 1
+            if is_last or (
+                self._spoken(start, end) >= self._limits.min_chars and rest >= self._limits.min_chars
+            ):
+                if end > start:
+                    yield end
+                start = end
+            if not is_last and rest < self._limits.min_chars:
+                yield self._length
+                return
+
+    def _cut_long(self, start: int, end: int, is_first: bool) -> Iterator[int]:
+        limits = self._limits
+        if is_first and limits.first_chars is not None:
+            early = self._early_break(start, end, limits.first_chars)
+            if early is not None:
+                yield early
+                start = early
+        while self._spoken(start, end) > limits.max_chars:
+            start = self._best_break(start, end)
+            if start >= end:
+                break
+            yield start
+        if start < end:
+            yield end
+
+    def _early_break(self, start: int, end: int, first_chars: int) -> int | None:
+        if self._spoken(start, end) <= first_chars:
+            return None
+        for breaks in (self._clauses, self._connectives):
+            for at in breaks:
+                is_inside = start < at < end
+                if is_inside and self._limits.min_chars <= self._spoken(start, at) <= 2 * first_chars:
+                    return at
+        return None
+
+    def _best_break(self, start: int, end: int) -> int:
+        """The last clause end that keeps the limit, else the last space, else any free place."""
+        limit = self._limits.max_chars
+        for breaks in (self._clauses, self._connectives, self._spaces, self._anywhere):
+            fitting = [
+                at
+                for at in breaks
+                if start < at < end and limit // 3 <= self._spoken(start, at) <= limit
+            ]
+            if fitting:
+                return fitting[-1]
+        beyond = [at for at in self._anywhere if start < at < end and self._spoken(start, at) > limit]
+        return beyond[0] if beyond else end
+
+
+def _cumulative_length(length: int, pieces: Sequence[Piece]) -> list[int]:
+    """For each source position, how many characters of reading come before it."""
+    spoken = [0] * (length + 1)
+    total = 0
+    for piece in pieces:
+        for at in range(piece.start + 1, piece.end + 1):
+            spoken[at] = total
+        total += len(piece.text)
+        spoken[piece.end] = total
+    return spoken
+
+
+def _breaks(pattern: re.Pattern[str], source: str, is_free: list[bool]) -> list[int]:
+    """Where a match ends, moved behind the white space that follows, if a break is allowed there."""
+    places: list[int] = []
+    for match in pattern.finditer(source):
+        at = match.end()
+        while at < len(source) and source[at].isspace():
+            at += 1
+        if 0 < at < len(source) and is_free[at] and is_free[match.end()]:
+            places.append(at)
+    return places
+
+
+def _whole_spans(source: str, pieces: Sequence[Piece]) -> Iterator[tuple[int, int]]:
+    """Stretches without a break inside: atomic pieces, and quotations that are not overlong."""
+    for piece in pieces:
+        if piece.is_atomic and piece.end - piece.start > 1:
+            yield piece.start, piece.end
+    for match in _ABBREVIATION.finditer(source):
+        yield match.start(), match.end() + 1
+    opened: tuple[int, str] | None = None
+    for at, char in enumerate(source):
+        if opened and (char == opened[1] or at - opened[0] > _MAX_QUOTATION_CHARS):
+            if char == opened[1]:
+                yield opened[0], at + 1
+            opened = None
+        elif not opened and char in _OPENING:
+            opened = (at, _OPENING[char])
