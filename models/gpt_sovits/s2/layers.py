@@ -59,6 +59,29 @@ def fold_weight_norm(module: nn.Module) -> None:
 
     The output stays the same; the keys of the state dict change, so fold after loading.
     """
-    for child in module.modules():
-        if parametrize.is_parametrized(child, "weight"):
-            parametrize.remove_parametrizations(child, "weight", leave_parametrized=True)
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Conv1d | nn.ConvTranspose1d) and (
+                parametrize.is_parametrized(child, "weight")
+            ):
+                setattr(parent, name, _plain(child))
+
+
+def _plain(conv: nn.Conv1d | nn.ConvTranspose1d) -> nn.Conv1d | nn.ConvTranspose1d:
+    """A new convolution with the effective weight.
+
+    ``remove_parametrizations`` would edit the class, which copies of a module share: folding one
+    would break the other.
+    """
+    layer = nn.Conv1d if isinstance(conv, nn.Conv1d) else nn.ConvTranspose1d
+    plain = layer(
+        conv.in_channels,
+        conv.out_channels,
+        conv.kernel_size[0],
+        stride=conv.stride[0],
+        padding=int(conv.padding[0]),
+        dilation=conv.dilation[0],
+    )
+    plain.weight = nn.Parameter(conv.weight.detach().clone())
+    plain.bias = conv.bias
+    return plain

@@ -1,5 +1,6 @@
 """Properties of the networks one by one."""
 
+import copy
 import math
 
 import pytest
@@ -93,6 +94,15 @@ def test_folding_weight_norm_changes_no_output() -> None:
     after = voice.generator(z, speaker), voice.flow(z, mask, speaker)
     for folded, unfolded in zip(after, before, strict=True):
         torch.testing.assert_close(folded, unfolded, atol=1e-5, rtol=1e-5)
+
+
+@torch.inference_mode()
+def test_preparing_a_copy_leaves_the_original_as_it_was() -> None:
+    original = small_voice()
+    z, _, speaker = _latent(8)
+    before = original.generator(z, speaker)
+    copy.deepcopy(original).prepare_for_inference(torch.bfloat16)
+    assert torch.equal(original.generator(z, speaker), before)
 
 
 @torch.inference_mode()
