@@ -37,9 +37,12 @@ _REPLAY_ROWS = 64
 
 
 class Attention(Protocol):
-    """How new rows meet the keys and values of one layer. All are (row, head, head channel)."""
+    """How new rows meet the keys and values of one layer.
 
-    def __call__(self, layer_idx: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor: ...
+    Takes queries, keys and values as one (row, 3, head, head channel); gives (row, head, channel).
+    """
+
+    def __call__(self, layer_idx: int, projected: Tensor) -> Tensor: ...
 
 
 class DecodingLayer:
@@ -58,10 +61,10 @@ class DecodingLayer:
         """(row, channel) -> (row, channel)."""
         num_rows = len(hidden)
         projected = self.query_key_value(hidden).view(num_rows, 3, self.num_heads, -1)
-        query, key, value = projected.unbind(1)
-        attended = attention(layer_idx, query, key, value).reshape(num_rows, -1)
-        hidden = self.attention_norm(hidden + self.attention_out(attended))
-        return self.feed_forward_norm(hidden + self.feed_forward_out(self.feed_forward_in(hidden)))
+        attended = attention(layer_idx, projected).reshape(num_rows, -1)
+        hidden = self.attention_norm(self.attention_out.plus(attended, hidden))
+        inner = self.feed_forward_in(hidden)
+        return self.feed_forward_norm(self.feed_forward_out.plus(inner, hidden))
 
 
 class S1Decoder:
@@ -246,16 +249,13 @@ class _PrefillAttention:
     def __init__(self, cache: KVCache, slot: int, num_phonemes: int, num_tokens: int) -> None:
         self.cache = cache
         self.slot = slot
-        self.is_visible = text_audio_mask(num_phonemes, num_tokens, cache.keys.device)
+        self.is_visible = text_audio_mask(num_phonemes, num_tokens, cache.entries.device)
 
-    def __call__(self, layer_idx: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        query, key, value = (rows.transpose(0, 1) for rows in (query, key, value))
-        length = key.shape[1]
-        self.cache.keys[layer_idx, self.slot, :, :length] = key
-        self.cache.values[layer_idx, self.slot, :, :length] = value
-        attended = F.scaled_dot_product_attention(
-            query.unsqueeze(0), key.unsqueeze(0), value.unsqueeze(0), self.is_visible
-        )
+    def __call__(self, layer_idx: int, projected: Tensor) -> Tensor:
+        by_head = projected.permute(1, 2, 0, 3)  # (3, head, row, head channel)
+        self.cache.entries[layer_idx, :, self.slot, :, : len(projected)] = by_head[1:]
+        query, key, value = by_head.unsqueeze(1)
+        attended = F.scaled_dot_product_attention(query, key, value, self.is_visible)
         return attended[0].transpose(0, 1)
 
 
@@ -278,15 +278,16 @@ class _DecodeAttention:
         self.cache = cache
         self.num_rows = len(slots)
         self.num_padding = num_padding
-        device = cache.keys.device
+        device = cache.entries.device
         self.slot_idx = torch.tensor(slots, device=device)
         self.position_idx = torch.tensor(positions, device=device)
-        self.runs = _consecutive_runs(slots, positions, self.position_idx, cache.keys.dtype)
+        self.runs = _consecutive_runs(slots, positions, self.position_idx, cache.entries.dtype)
 
-    def __call__(self, layer_idx: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        keys, values = self.cache.keys[layer_idx], self.cache.values[layer_idx]
-        keys[self.slot_idx, :, self.position_idx] = key[: self.num_rows]
-        values[self.slot_idx, :, self.position_idx] = value[: self.num_rows]
+    def __call__(self, layer_idx: int, projected: Tensor) -> Tensor:
+        query, new_entries = projected[:, 0], projected[: self.num_rows, 1:]
+        entries = self.cache.entries[layer_idx]
+        entries[:, self.slot_idx, :, self.position_idx] = new_entries
+        keys, values = entries
         attended = [
             F.scaled_dot_product_attention(
                 query[run.rows].unsqueeze(2),

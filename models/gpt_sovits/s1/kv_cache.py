@@ -13,9 +13,10 @@ KEY_BLOCK = 16
 class KVCache:
     """One preallocated row ("slot") per sequence, filled from position 0: text, then audio.
 
-    ``keys`` and ``values`` are (layer, slot, head, position, head channel). ``lengths`` is how many
-    positions of each slot are filled, ``text_lengths`` how many of these are phonemes. What lies
-    beyond is left from earlier sequences: finite numbers, which the mask multiplies by zero.
+    ``entries`` is (layer, key or value, slot, head, position, head channel), one tensor so that a
+    step writes both at once. ``lengths`` is how many positions of each slot are filled,
+    ``text_lengths`` how many of these are phonemes. What lies beyond is left from earlier
+    sequences: finite numbers, which the mask multiplies by zero.
 
     Args:
         config: sizes of the network.
@@ -38,9 +39,8 @@ class KVCache:
             )
         self.capacity = whole_blocks(capacity)
         head_dim = config.hidden_dim // config.num_heads
-        shape = (config.num_layers, num_slots, config.num_heads, self.capacity, head_dim)
-        self.keys: Tensor = torch.zeros(shape, dtype=dtype, device=device)
-        self.values: Tensor = torch.zeros(shape, dtype=dtype, device=device)
+        shape = (config.num_layers, 2, num_slots, config.num_heads, self.capacity, head_dim)
+        self.entries: Tensor = torch.zeros(shape, dtype=dtype, device=device)
         self.lengths = [0] * num_slots
         self.text_lengths = [0] * num_slots
 

@@ -40,6 +40,14 @@ class DecodingLinear:
         product = F.linear(rows, self.weight, self.bias)
         return product.relu_() if self.has_relu else product
 
+    def plus(self, rows: Tensor, residual: Tensor) -> Tensor:
+        """``self(rows) + residual`` in one pass, without ReLU; (row, out channel)."""
+        if self.is_packed:
+            multiply_add = torch.ops.mkldnn._linear_pointwise.binary
+            out: Tensor = multiply_add(rows, residual, self.weight, self.bias, "add")
+            return out
+        return F.linear(rows, self.weight, self.bias).add_(residual)
+
 
 def _pack(weight: Tensor) -> Tensor:
     packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS_TO_PACK_FOR)
