@@ -1,14 +1,15 @@
 """S2 decoding against the reference implementation, stage by stage and as a whole."""
 
+import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from models.gpt_sovits.s2.decoding import encode_prior
+from models.gpt_sovits.s2.decoding import decode, encode_prior, stream_exact
 from models.gpt_sovits.s2.prior_encoder import Prior
 from models.gpt_sovits.s2.segment import Segment
 from models.gpt_sovits.s2.synthesizer import Synthesizer
@@ -146,6 +147,20 @@ def test_every_upsampling_stage_has_the_reference_level(case: DecodeCase) -> Non
 
 def test_waveform_equals_the_reference(case: DecodeCase) -> None:
     assert_near(case.noiseless_wave(), case.golden["wav"][0, 0])
+
+
+def test_exact_chunks_joined_equal_the_reference(case: DecodeCase) -> None:
+    segment = replace(case.segment(), noise_scale=0.0)
+    chunks = list(stream_exact(case.voice, segment, first_frames=5, next_frames=12))
+    assert len(chunks) > 2
+    assert_near(torch.cat(chunks), case.golden["wav"][0, 0])
+
+
+def test_a_voice_prepared_for_inference_equals_the_reference(case: DecodeCase) -> None:
+    with torch.inference_mode(False):
+        prepared = copy.deepcopy(case.voice).prepare_for_inference()
+    (wave,) = decode(prepared, [replace(case.segment(), noise_scale=0.0)])
+    assert_near(wave, case.golden["wav"][0, 0])
 
 
 def test_waveform_with_given_noise_equals_the_reference(case: DecodeCase) -> None:

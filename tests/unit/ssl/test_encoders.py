@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -33,6 +35,18 @@ class StandInEncoder:
     def encode(self, waveform: Tensor) -> Tensor:
         frames = waveform.unfold(1, 320, 320)
         return frames.mean(dim=2, keepdim=True) * torch.ones(self.dim)
+
+
+def test_hubert_base_has_the_width_of_published_voices() -> None:
+    with torch.device("meta"):
+        encoder = HubertEncoder(HubertModel(HubertConfig()))
+    assert encoder.dim == S2Config().ssl_dim
+
+
+def test_hubert_is_read_from_a_folder(hubert: HubertEncoder, tmp_path: Path) -> None:
+    hubert.model.save_pretrained(tmp_path)
+    waveform = torch.randn(1, 4_000)
+    assert torch.equal(HubertEncoder.load(tmp_path).encode(waveform), hubert.encode(waveform))
 
 
 def test_hubert_gives_fifty_frames_a_second(hubert: HubertEncoder) -> None:
