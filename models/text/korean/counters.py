@@ -40,11 +40,16 @@ _CHOSEN_NUMBER = re.compile(
     r"\s?번(?:을|를|이|으로|에)?\s?(?:누르|눌러|누릅|선택|고르|골라|고른|찍|클릭|입력|정답|맞|배정|체크|다이얼)"
 )
 _NUMBERED_PLACE = re.compile(
-    r"(?:버스|마을버스|정답은|답은|보기|기호|등번호|국도|객관식|선택지|백넘버|채널|문제|창구|좌석|게이트|지하철|참가번호|대기번호|번호)$"
+    r"(?:버스|마을버스|정답은|답은|보기|기호|등번호|국도|객관식|선택지|백넘버|채널|문제|창구|좌석|게이트|지하철|참가번호|대기번호|번호|내선)$"
 )
 _PEOPLE = re.compile(
     r"(?:손님|고객|어르신|선생님|성인|어른|관객|여러분|하객|내빈|직원|환자|일행|교수님|어머님|아버님|할머니|할아버지)(?:이|은|은요|만|도)?$"
 )
+# A counter that is Sino-Korean by default (삼 점, 삼 쪽) and native after what it then counts.
+_NATIVE_AFTER = {
+    "점": re.compile("(?:그림|작품|유물|고기|유화|도자기|의류|미술품|소품|가구)$"),
+    "쪽": re.compile("(?:마늘|귤|사과|오렌지|수박|생강)$"),
+}
 _PEOPLE_AFTER = re.compile(
     r"\s?분(?:께|이서|이세요|이신|이십|이 오|이 계|이나 오|을 모|을 위한 (?:자리|좌석)|의 (?:손님|고객|선생님)|\s?모두|(?:이|만)? 예약|\s예약)"
 )
@@ -56,6 +61,9 @@ def counted(number: str, before: str, after: str) -> str | None:
     Returns None where the numeral is Sino-Korean: for other counters, and for large numbers.
     """
     if _PEOPLE_AFTER.match(after) or (_PEOPLE.search(before) and re.match(r"\s?분(?!\s?[전후뒤간])", after)):
+        return _with_space(number, 99, after)
+    thing = _NATIVE_AFTER.get(after.lstrip()[:1])
+    if thing and thing.search(before):
         return _with_space(number, 99, after)
     match = _COUNTER.match(after)
     if match is None:

@@ -5,6 +5,7 @@ import re
 from models.text.korean.numbers import adnominal, digits, sino
 from models.text.korean.rule import Match, Rule, after, before, rule
 
+_HALF_DAYS = {"a": "오전 ", "p": "오후 "}
 _MONTHS = {6: "유월", 10: "시월"}
 _WEEKDAY = re.compile(r"\s?[(\[]?[월화수목금토일](?:요일)?[)\]]")
 _DATE_BEFORE = re.compile(r"(?:날짜|마감|마감일|일시|기한|일정|생일|출시일|발매일|개봉|방송|오픈|D-day)(?:은|는|이|가|:)?$")
@@ -75,6 +76,10 @@ def _read_dotted_month_day(match: Match) -> str | None:
     return f"{month(month_value)} {sino(day)}일" + _weekday(match) if _is_day(month_value, day) else None
 
 
+def _read_quarter(match: Match) -> str | None:
+    return sino(int(match[1])) + "사"
+
+
 def _read_anniversary(match: Match) -> str | None:
     """6·25 -> 육이오; 10·26 -> 십이륙 is heard too, the plain digits are 십이육."""
     month_value, day = match[1], match[2]
@@ -105,6 +110,16 @@ def _read_clock(match: Match) -> str | None:
     return clock(hours, minutes, int(match[3]) if match[3] else None)
 
 
+def _read_half_day_clock(match: Match) -> str | None:
+    """10:05 p.m., 3PM."""
+    hours = int(match[1])
+    return _HALF_DAYS[match[3].lower()] + clock(hours, int(match[2] or 0)) if hours <= 24 else None
+
+
+def _read_half_day(match: Match) -> str | None:
+    return _HALF_DAYS[match[1].lower()]
+
+
 def _read_clock_before_unit(match: Match) -> str | None:
     """12:30분 and 9시:30분 are written too."""
     return clock(int(match[1]), int(match[2])).removesuffix(" 분") + " "
@@ -118,6 +133,8 @@ def _read_native_hour(match: Match) -> str | None:
 _PART = r"(?P<weekday_mark>\s?[(\[](?P<weekday>[월화수목금토일])(?:요일)?[)\]])?"
 
 FULL_DATE_RULES: list[Rule] = [
+    rule(r"([1-4])/4(?=분기)", _read_quarter),
+    rule(r"(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12]\d|3[01])(?![\d-])" + _PART, _read_dotted_month_day),
     rule(
         r"(?P<year>\d{4})\s?(?P<mark>[./-])\s?(?P<month>\d{1,2})\s?(?P=mark)\s?(?P<day>\d{1,2})(?!\d)(?:\.(?=[^\d]|$))?" + _PART,
         _read_full_date,
@@ -130,6 +147,8 @@ FULL_DATE_RULES: list[Rule] = [
 ]
 
 DATE_RULES: list[Rule] = [
+    rule(r"([1-4])/4(?=분기)", _read_quarter),
+    rule(r"(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12]\d|3[01])(?![\d-])" + _PART, _read_dotted_month_day),
     rule(r"(\d{1,2})\s?[·]\s?(\d{1,2})(?!\d)(?![가-힣]{1,2}\d)" , _read_anniversary),
     rule(r"(\d{1,2})\.(\d{1,2})(?!\d)" + _ANNIVERSARY, _read_anniversary),
     rule(r"(?P<month>\d{1,2})/(?P<day>\d{1,2})(?![\d/])" + _PART, _read_month_day),
@@ -143,6 +162,8 @@ DATE_RULES: list[Rule] = [
 ]
 
 CLOCK_RULES: list[Rule] = [
+    rule(r"(?i:(\d{1,2})(?::([0-5]\d))?\s?([ap])\.?m\.?)(?![A-Za-z])", _read_half_day_clock),
+    rule(r"(?i:([ap])\.?m\.?)\s?(?=\d{1,2}(?::[0-5]\d|시))", _read_half_day),
     rule(r"(\d{1,2}):([0-5]\d)(?=분)", _read_clock_before_unit),
     rule(r"(\d{1,2})\s?:\s?([0-5]\d)(?::([0-5]\d))?(?![\d:])", _read_clock),
     rule(r"(\d{1,2})(?=시\s?:?\s?\d{1,2}\s?분)", _read_native_hour),

@@ -9,7 +9,7 @@ from models.text.english.predictor import predict
 from models.text.korean.letters import ENGLISH_DIGITS, LETTERS, spell
 from models.text.korean.number_rules import spoken_number
 from models.text.korean.numbers import digits
-from models.text.korean.rule import Match, Rule, rule
+from models.text.korean.rule import Match, Rule, before, rule
 from models.text.korean.romanization import from_romanized
 from models.text.korean.transliteration import transliterate
 from models.text.tables import read_table
@@ -113,6 +113,8 @@ def _read_abbreviation(match: Match) -> str | None:
 
 
 def _read_hashtag_number(match: Match) -> str | None:
+    if before(match).endswith("번호"):
+        return None  # a PIN: 비밀번호 #1234
     return "넘버 " + ("원" if match[1] == "1" else spoken_number(match[1]))
 
 

@@ -36,6 +36,8 @@ def _read_tilde(match: Match) -> str | None:
         return "에서 "
     if re.search(r"(?:^|[^가-힣])[월화수목금토일](?:요일)?$", left) and re.match(r"[월화수목금토일](?![가-힣])|[월화수목금토일](?:요일|까지)", right):
         return "에서 "
+    if re.search(r"(?:^|[^A-Za-z])[A-Za-z]$", left) and re.match(r"[A-Za-z](?![A-Za-z])", right):
+        return "에서 "
     if re.match(r"[가-힣]+\s?(?:구간|노선|까지|편도|왕복)", right):
         return "에서 "
     return " " if re.match("[가-힣]", right) else ""
