@@ -1,28 +1,28 @@
 """How well written Korean is read: share of cases with an accepted reading, by category.
 
-    python -m models.text.benchmark [FILE] [--reader baewoo|g2pk2|ko-speech-tools] [--failures]
+    python -m models.text.benchmark [FILE] [--failures] [--command "PROGRAM ARGUMENTS"]
 
 FILE has lines ``written form <TAB> accepted readings separated by |``; a line ``## name`` starts a
 category. Spaces and punctuation are removed before comparing. Without FILE the project's own cases
-are used. The other readers must be installed; they answer with pronunciations, so an answer also
-counts when it is the pronunciation of an accepted reading.
+are used. ``--command`` measures another program instead: it gets one written form a line and answers
+one line each. As G2P programs answer with pronunciations, the pronunciation of an accepted reading
+is accepted from them too. `other_readers.py` beside this file is such a program.
 """
 
 import argparse
-import contextlib
-import io
 import re
+import shlex
+import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
 from models.text.korean import normalize, pronounce
 
-Reader = Callable[[str], str]
 _NOT_SPOKEN = re.compile(r"[\W_]")
 
 
@@ -59,21 +59,17 @@ def read_cases(text: str) -> Iterator[Case]:
             yield Case(category, written, tuple(readings.split("\t")[0].split("|")))
 
 
-def evaluate(cases: list[Case], reader: Reader, answers_pronunciation: bool = False) -> list[Result]:
-    """Reads every case. A reader that fails on a case has it wrong."""
-    results: list[Result] = []
-    for case in cases:
-        try:
-            answer = reader(case.written)
-        except Exception as error:  # a foreign reader's crash is its answer
-            answer = f"<{type(error).__name__}>"
-        accepted = {_spoken(reading) for reading in case.readings}
-        if answers_pronunciation:
-            accepted |= {_spoken(pronounce(r)) for r in case.readings} | {
-                _spoken(pronounce(r.replace(" ", ""))) for r in case.readings
-            }
-        results.append(Result(case, answer, _spoken(answer) in accepted))
-    return results
+def evaluate(cases: list[Case], answers: list[str], pronounced: bool = False) -> list[Result]:
+    """Compares answers with the accepted readings, or, if `pronounced`, their pronunciations too."""
+    return [
+        Result(case, answer, _spoken(answer) in _accepted(case, pronounced))
+        for case, answer in zip(cases, answers, strict=True)
+    ]
+
+
+def _accepted(case: Case, pronounced: bool) -> set[str]:
+    spelled = [*case.readings, *(reading.replace(" ", "") for reading in case.readings)]
+    return set(map(_spoken, spelled + [pronounce(reading) for reading in spelled if pronounced]))
 
 
 def table(results: list[Result]) -> str:
@@ -93,37 +89,14 @@ def _spoken(text: str) -> str:
     return _NOT_SPOKEN.sub("", text)
 
 
-def _g2pk2() -> Reader:
-    # Importing g2pk2 downloads an NLTK corpus unless one stands in its place; it is not consulted
-    # before Hangul, and without it Latin words stay as they are.
-    import nltk
-
-    class NoCorpus:
-        @staticmethod
-        def dict() -> dict[str, list[list[str]]]:
-            return {}
-
-    nltk.corpus.cmudict = NoCorpus
-    nltk.data.find = lambda *_args, **_kwargs: None
-    with contextlib.redirect_stdout(io.StringIO()):
-        from g2pk2 import G2p
-
-        reader: Reader = G2p()
-    return reader
-
-
-def _ko_speech_tools() -> Reader:
-    from ko_speech_tools import G2p
-
-    reader: Reader = G2p()
-    return reader
-
-
-READERS: dict[str, Callable[[], Reader]] = {
-    "baewoo": lambda: normalize,
-    "g2pk2": _g2pk2,
-    "ko-speech-tools": _ko_speech_tools,
-}
+def _answers_of_command(command: str, written: list[str]) -> list[str]:
+    done = subprocess.run(
+        shlex.split(command), input="\n".join(written), capture_output=True, text=True, check=True
+    )
+    answers = done.stdout.splitlines()
+    if len(answers) != len(written):
+        raise ValueError(f"{command!r} answered {len(answers)} of {len(written)} lines")
+    return answers
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -131,20 +104,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m models.text.benchmark", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("file", nargs="?", type=Path, help="cases; the project's own by default")
-    parser.add_argument("--reader", choices=sorted(READERS), default="baewoo")
+    parser.add_argument("--command", help="another program to measure")
     parser.add_argument("--failures", action="store_true", help="list what was read otherwise")
     parser.add_argument("--minimum", type=float, default=0.0, help="share below which to fail, 0 to 1")
     options = parser.parse_args(arguments)
     own = files("models.text") / "data" / "korean_reading_cases.tsv"
     text = (options.file or own).read_text(encoding="utf-8")
     cases = list(read_cases(text))
-    reader = READERS[options.reader]()
-    reader(cases[0].written)  # loads what is loaded once
+    written = [case.written for case in cases]
+    normalize(written[0])  # loads what is loaded once
     started = time.perf_counter()
-    results = evaluate(cases, reader, answers_pronunciation=options.reader != "baewoo")
+    if options.command:
+        answers = _answers_of_command(options.command, written)
+    else:
+        answers = [normalize(form) for form in written]
     elapsed_ms = (time.perf_counter() - started) * 1000 / len(cases)
+    results = evaluate(cases, answers, pronounced=bool(options.command))
     print(table(results))
-    print(f"\n{options.reader}: {elapsed_ms:.2f} ms a case")
+    print(f"\n{elapsed_ms:.2f} ms a case")
     if options.failures:
         for result in results:
             if not result.is_correct:
