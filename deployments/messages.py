@@ -5,18 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.kokoro.voice import KokoroVoice
+from models.text.frontend import Segment
 
 
 @dataclass(frozen=True)
-class Segment:
-    """A piece of text that is spoken in one go.
+class PronouncedSegment:
+    """A segment, and its reading in Hangul as it sounds."""
 
-    Args:
-        text: as it was written.
-        pronounced: in Hangul as it sounds.
-    """
-
-    text: str
+    segment: Segment
     pronounced: str
 
 
@@ -31,7 +27,7 @@ class SegmentRequest:
         speed: 1 is the voice's own pace.
     """
 
-    segment: Segment
+    segment: PronouncedSegment
     voice: KokoroVoice
     emotion: str
     speed: float

@@ -6,36 +6,65 @@ import asyncio
 
 from ray import serve
 
-from deployments.errors import UnspeakableText
-from deployments.messages import Segment
-from models.kokoro.segments import split_into_segments
-from models.text.korean import normalize, pronounce
+from deployments.errors import (
+    InvalidInput,
+    SpeechError,
+    TextTooLong,
+    UnspeakableText,
+    UnsupportedLanguage,
+)
+from deployments.messages import PronouncedSegment
+from models.text import errors, frontend
+from models.text.korean import pronounce
 
 
 class TextFrontend:
     """Reads numbers and symbols, cuts the text into segments, pronounces each."""
 
     def __init__(self) -> None:
-        analyze("준비됐습니다.")  # loads the dictionaries before the first request
+        analyze("준비됐습니다.", "ko", {})  # loads the dictionaries before the first request
 
     async def ready(self) -> bool:
         """True once the dictionaries are loaded, which the constructor waits for."""
         return True
 
-    async def analyze(self, text: str, language: str, dictionary: dict[str, str]) -> list[Segment]:
+    async def analyze(
+        self, text: str, language: str, dictionary: dict[str, str]
+    ) -> list[PronouncedSegment]:
         """The segments of a text, in order; at least one.
 
+        Args:
+            text: as people write it.
+            language: one of those the front end reads.
+            dictionary: written form → reading; wins over every rule.
+
         Raises:
-            UnspeakableText: nothing in it can be read aloud.
+            InvalidInput: one of its kinds.
         """
-        return await asyncio.to_thread(analyze, text)
+        # A thread keeps the replica answering health checks while a long text is read.
+        return await asyncio.to_thread(analyze, text, language, dictionary)
 
 
-def analyze(text: str) -> list[Segment]:
-    segments = [Segment(s, pronounce(s)) for s in split_into_segments(normalize(text))]
-    if not segments:
-        raise UnspeakableText("the text holds nothing that can be read aloud")
-    return segments
+def analyze(text: str, language: str, dictionary: dict[str, str]) -> list[PronouncedSegment]:
+    """See `TextFrontend.analyze`."""
+    try:
+        segments = frontend.analyze(text, language, dictionary=dictionary)
+    except errors.TextError as error:
+        raise to_speech_error(error) from error
+    return [PronouncedSegment(segment, pronounce(segment.reading)) for segment in segments]
+
+
+def to_speech_error(error: errors.TextError) -> SpeechError:
+    """What a caller is told when the text can't be read."""
+    detail = str(error)
+    match error:
+        case errors.EmptyText() | errors.UnspeakableText():
+            return UnspeakableText(detail)
+        case errors.TextTooLong():
+            return TextTooLong(detail)
+        case errors.UnsupportedLanguage():
+            return UnsupportedLanguage(detail)
+    return InvalidInput(detail)
 
 
 text_frontend_deployment = serve.deployment(

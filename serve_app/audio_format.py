@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from deployments.errors import UnsupportedFormat
 from serve_app.pcm import encode_pcm16, to_pcm16, wav_header
 
-
 _CONTAINER_OPTIONS = {
     # Without a Xing header, whose frame count could only be filled in afterwards.
     "mp3": {"write_xing": "0", "id3v2_version": "0"},

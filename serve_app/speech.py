@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ray.serve.handle import DeploymentHandle
 
 from deployments.calls import call
-from deployments.messages import Segment, SegmentRequest
+from deployments.messages import PronouncedSegment, SegmentRequest
 from models.kokoro.model import SAMPLE_RATE
 from serve_app.catalog import Style, Voice
 from serve_app.overlap import in_order
@@ -33,26 +33,28 @@ class Speech:
         self._text_frontend = text_frontend
         self._kokoro_voice = kokoro_voice
 
-    async def analyze(self, text: str, style: Style) -> list[Segment]:
+    async def analyze(self, text: str, style: Style) -> list[PronouncedSegment]:
         """The segments of a text.
 
         Raises:
             InvalidInput: it can't be spoken.
         """
         with current_timings().measure("text"):
-            segments: list[Segment] = await call(
+            segments: list[PronouncedSegment] = await call(
                 self._text_frontend.analyze.remote(text, style.language, style.dictionary)
             )
         return segments
 
-    async def analyze_all(self, texts: AsyncIterator[str], style: Style) -> AsyncIterator[Segment]:
+    async def analyze_all(
+        self, texts: AsyncIterator[str], style: Style
+    ) -> AsyncIterator[PronouncedSegment]:
         """The segments of texts, each perhaps only just written."""
         async for text in texts:
             for segment in await self.analyze(text, style):
                 yield segment
 
     def say(
-        self, segments: AsyncIterator[Segment], voice: Voice, style: Style
+        self, segments: AsyncIterator[PronouncedSegment], voice: Voice, style: Style
     ) -> AsyncIterator[NDArray[np.float32]]:
         """Speak segments in order.
 
@@ -61,7 +63,7 @@ class Speech:
             being made while one is delivered; closing the iterator ends all work.
         """
 
-        async def speak(segment: Segment) -> AsyncIterator[NDArray[np.float32]]:
+        async def speak(segment: PronouncedSegment) -> AsyncIterator[NDArray[np.float32]]:
             request = SegmentRequest(segment, voice.settings, style.emotion, style.speed)
             with current_timings().measure("voice"):
                 yield await call(self._kokoro_voice.synthesize.remote(request))
