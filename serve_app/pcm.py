@@ -13,7 +13,8 @@ _BYTES_PER_SAMPLE = 2
 
 def to_pcm16(waveform: NDArray[np.float32]) -> NDArray[np.int16]:
     """16-bit samples of a waveform in [-1, 1]; louder is clipped."""
-    return np.rint(np.clip(waveform, -1.0, 1.0) * 32767.0).astype("<i2")
+    samples: NDArray[np.int16] = np.rint(np.clip(waveform, -1.0, 1.0) * 32767.0).astype("<i2")
+    return samples
 
 
 def encode_pcm16(waveform: NDArray[np.float32]) -> bytes:
