@@ -34,11 +34,14 @@ from models.kokoro.errors import KokoroError
 from models.kokoro.model import SAMPLE_RATE, Waveform
 from models.kokoro.pipeline import KokoroEngine, speak
 from models.kokoro.voice import KokoroVoice
+from models.text.splitting import SplitLimits
 from training.corpus.coverage import report
 from training.corpus.plan import CorpusConfig, Item, load_config, load_plan, plan, save_plan
 
 LANGUAGE = "ko"
 
+# Sentences are spoken whole: a short first segment serves listeners who wait, not learners.
+_LIMITS = SplitLimits(first_chars=None)
 _LIST_EVERY = 100
 _PARTIAL_SUFFIX = ".partial"
 
@@ -148,7 +151,7 @@ def _work(item: Item) -> tuple[Item, str | None]:
 
 
 def _speak_item(engine: KokoroEngine, voices: dict[str, KokoroVoice], item: Item) -> Waveform:
-    return speak(item.text, voices[item.speaker], engine, speed=item.speed)
+    return speak(item.text, voices[item.speaker], engine, speed=item.speed, limits=_LIMITS)
 
 
 def _write_item(speak_item: Speak, item: Item, out: Path) -> str | None:

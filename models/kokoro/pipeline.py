@@ -12,9 +12,10 @@ from models.kokoro.errors import InvalidVoice, NothingToSpeak, OutOfRange
 from models.kokoro.korean_ipa import to_ipa
 from models.kokoro.loudness import match_loudness
 from models.kokoro.model import SAMPLE_RATE, STYLE_DIM, KokoroModel, Waveform
-from models.kokoro.segments import split_into_segments
 from models.kokoro.voice import KokoroVoice, Mixture
-from models.text.korean import normalize, pronounce
+from models.text.frontend import analyze
+from models.text.korean import pronounce
+from models.text.splitting import SplitLimits
 
 MIN_REQUEST_SPEED, MAX_REQUEST_SPEED = 0.5, 2.0
 
@@ -40,7 +41,7 @@ class KokoroEngine:
         Raises:
             models.assets.AssetError: no folder was given and the model was never fetched.
         """
-        self._model = KokoroModel(folder or assets.require(assets.KOKORO), num_threads)
+        self.model = KokoroModel(folder or assets.require(assets.KOKORO), num_threads)
 
     def synthesize_segment(
         self, pronounced: str, voice: KokoroVoice, emotion: str = "neutral", speed: float = 1.0
@@ -77,7 +78,7 @@ class KokoroEngine:
         )
         # Pitch is raised by playing faster what was spoken slower.
         pitch_ratio = 2 ** (variant.pitch_semitones / 12)
-        waveform = self._model.synthesize(ipa, style, speed * variant.speed / pitch_ratio)
+        waveform = self.model.synthesize(ipa, style, speed * variant.speed / pitch_ratio)
         waveform = _shift_pitch(waveform, pitch_ratio)
         waveform = match_loudness(waveform, voice.loudness_lufs, voice.true_peak_dbtp)
         pause = np.zeros(round(voice.pause_s(pronounced) / speed * SAMPLE_RATE), np.float32)
@@ -85,7 +86,7 @@ class KokoroEngine:
 
     def _mix(self, mixture: Mixture) -> Waveform:
         """Weighted sum of style tables, `(510, 256)`."""
-        styles = self._model.styles
+        styles = self.model.styles
         if unknown := sorted(set(mixture) - set(styles)):
             raise InvalidVoice(
                 f"the network has no style {unknown[0]!r}; it has {', '.join(sorted(styles))}"
@@ -100,22 +101,26 @@ def speak(
     engine: KokoroEngine,
     emotion: str = "neutral",
     speed: float = 1.0,
+    limits: SplitLimits | None = None,
 ) -> Waveform:
-    """Speak written Korean of any length.
+    """Speak written Korean of any length, segment by segment.
+
+    Args:
+        limits: lengths of segments; by default those of the text front end.
 
     Returns:
         `(samples,)` float32 mono at 24 kHz.
 
     Raises:
-        NothingToSpeak: the text holds nothing that can be read.
+        models.text.errors.TextError: the text is empty, too long, or nothing in it can be read.
     """
-    spoken = [
-        engine.synthesize_segment(pronounce(segment), voice, emotion, speed)
-        for segment in split_into_segments(normalize(text))
-    ]
-    if not spoken:
-        raise NothingToSpeak("the text holds nothing that can be read aloud")
-    return np.concatenate(spoken)
+    segments = analyze(text, voice.language, limits=limits or SplitLimits())
+    return np.concatenate(
+        [
+            engine.synthesize_segment(pronounce(segment.reading), voice, emotion, speed)
+            for segment in segments
+        ]
+    )
 
 
 def _sentence(ipa: str) -> str:

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models.kokoro.errors import NothingToSpeak, OutOfRange, TooManyTokens
 from models.kokoro.model import SAMPLE_RATE, KokoroModel, trim_silence
+from models.kokoro.pipeline import KokoroEngine
 
 
-@pytest.fixture(scope="module")
-def model(folder: Path) -> KokoroModel:
-    return KokoroModel(folder)
+@pytest.fixture
+def model(engine: KokoroEngine) -> KokoroModel:
+    return engine.model
 
 
 def test_each_symbol_becomes_one_token_of_the_vocabulary(model: KokoroModel) -> None:

@@ -11,6 +11,7 @@ from models.kokoro.loudness import integrated_lufs, match_loudness, true_peak
 from models.kokoro.model import SAMPLE_RATE
 from models.kokoro.pipeline import KokoroEngine, speak
 from models.kokoro.voice import KokoroVoice
+from models.text.errors import TextError
 
 SENTENCE = "오느른 날씨가 참 조씀니다."
 
@@ -67,8 +68,11 @@ def test_pitch_shift_keeps_duration(engine: KokoroEngine, document: dict[str, An
 
 
 def test_segments_joined_are_the_whole_text(engine: KokoroEngine, bujang: KokoroVoice) -> None:
-    parts = [engine.synthesize_segment(text, bujang) for text in ("네.", "가자!")]
-    np.testing.assert_array_equal(speak("네. 가자!", bujang, engine), np.concatenate(parts))
+    parts = [
+        engine.synthesize_segment(text, bujang) for text in ("오느른 날씨가 조타.", "바다에 가자!")
+    ]
+    whole = speak("오늘은 날씨가 좋다. 바다에 가자!", bujang, engine)
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
 
 
 @pytest.mark.parametrize("nothing", ["", " ", "...", "?!", "hm"])
@@ -77,7 +81,13 @@ def test_segment_without_hangul_is_refused(
 ) -> None:
     with pytest.raises(NothingToSpeak):
         engine.synthesize_segment(nothing, bujang)
-    with pytest.raises(NothingToSpeak):
+
+
+@pytest.mark.parametrize("nothing", ["", "...?!"])
+def test_text_that_nobody_could_read_is_refused(
+    engine: KokoroEngine, bujang: KokoroVoice, nothing: str
+) -> None:
+    with pytest.raises(TextError):
         speak(nothing, bujang, engine)
 
 
