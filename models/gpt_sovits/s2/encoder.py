@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.gpt_sovits.s2.attention import RelativeSelfAttention
+from models.gpt_sovits.s2.attention import MultiHeadAttention
 from models.gpt_sovits.s2.layers import ChannelLayerNorm, same_padding
 
 
@@ -50,7 +50,7 @@ class RelativeEncoder(nn.Module):
         layers = range(num_layers)
         self.dropout = dropout
         self.attentions = nn.ModuleList(
-            RelativeSelfAttention(num_channels, num_heads, dropout) for _ in layers
+            MultiHeadAttention(num_channels, num_heads, dropout, is_relative=True) for _ in layers
         )
         self.attention_norms = nn.ModuleList(ChannelLayerNorm(num_channels) for _ in layers)
         self.feed_forwards = nn.ModuleList(

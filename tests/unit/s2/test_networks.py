@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.gpt_sovits.s2.attention import RelativeSelfAttention
+from models.gpt_sovits.s2.attention import MultiHeadAttention
 from models.gpt_sovits.s2.layers import fold_weight_norm, length_mask
 from models.gpt_sovits.s2.prior_encoder import change_speed
 from models.gpt_sovits.s2.synthesizer import Synthesizer, draw_slice_starts
@@ -24,7 +24,8 @@ def _latent(num_frames: int, batch: int = 1) -> tuple[Tensor, Tensor, Tensor]:
 @torch.inference_mode()
 def test_relative_attention_equals_its_definition_pair_by_pair() -> None:
     torch.manual_seed(0)
-    attention = RelativeSelfAttention(num_channels=8, num_heads=2, dropout=0.0)
+    attention = MultiHeadAttention(num_channels=8, num_heads=2, is_relative=True)
+    assert attention.offsets is not None
     x, num_frames, head_dim = torch.randn(1, 8, 12), 12, 4
     query, key, value = (
         project(x)[0].reshape(2, head_dim, num_frames)
@@ -36,8 +37,8 @@ def test_relative_attention_equals_its_definition_pair_by_pair() -> None:
             scores, values = torch.empty(num_frames), torch.empty(num_frames, head_dim)
             for j in range(num_frames):
                 is_near = abs(j - i) <= 4
-                key_offset = attention.relative_keys[0, j - i + 4] if is_near else 0
-                value_offset = attention.relative_values[0, j - i + 4] if is_near else 0
+                key_offset = attention.offsets.keys[0, j - i + 4] if is_near else 0
+                value_offset = attention.offsets.values[0, j - i + 4] if is_near else 0
                 scores[j] = query[head, :, i] @ (key[head, :, j] + key_offset)
                 values[j] = value[head, :, j] + value_offset
             mixed[head, :, i] = (scores / math.sqrt(head_dim)).softmax(0) @ values
