@@ -78,7 +78,9 @@ def table(results: list[Result]) -> str:
     correct = Counter(result.case.category for result in results if result.is_correct)
     rows = [_row(name, correct[name], count) for name, count in totals.items()]
     rows.append(_row("**all**", correct.total(), totals.total()))
-    return "\n".join(["| category | cases | correct | share |", "| --- | ---: | ---: | ---: |", *rows])
+    return "\n".join(
+        ["| category | cases | correct | share |", "| --- | ---: | ---: | ---: |", *rows]
+    )
 
 
 def _row(name: str, correct: int, count: int) -> str:
@@ -106,7 +108,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("file", nargs="?", type=Path, help="cases; the project's own by default")
     parser.add_argument("--command", help="another program to measure")
     parser.add_argument("--failures", action="store_true", help="list what was read otherwise")
-    parser.add_argument("--minimum", type=float, default=0.0, help="share below which to fail, 0 to 1")
+    parser.add_argument(
+        "--minimum", type=float, default=0.0, help="share below which to fail, 0 to 1"
+    )
     options = parser.parse_args(arguments)
     own = files("models.text") / "data" / "korean_reading_cases.tsv"
     text = (options.file or own).read_text(encoding="utf-8")
@@ -125,7 +129,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.failures:
         for result in results:
             if not result.is_correct:
-                print(f"{result.case.written} -> {result.answer} (not {'|'.join(result.case.readings)})")
+                print(
+                    f"{result.case.written} -> {result.answer} (not {'|'.join(result.case.readings)})"
+                )
     return int(sum(result.is_correct for result in results) < options.minimum * len(results))
 
 

@@ -1,7 +1,7 @@
 """The front end: text to segments of phoneme ids, ready for synthesis.
 
-    >>> [s.reading for s in analyze("사과 3개 주세요. 25°C예요.", "ko")]
-    ['사과 세 개 주세요.', '섭씨 이십오도예요.']
+>>> [s.reading for s in analyze("사과 3개 주세요. 25°C예요.", "ko")]
+['사과 세 개 주세요.', '섭씨 이십오도예요.']
 """
 
 import re
@@ -38,7 +38,7 @@ _MIN_PHONES = 6  # shorter input makes the acoustic model unstable, so the refer
 _ALLOWED_CONTROLS = "\n\t\r"
 _KOREAN_SOUND = re.compile("[가-힣]")
 _ENGLISH_SOUND = re.compile("[A-Za-z0-9]")
-_TOKEN = re.compile(r"\s+|\S+")
+_TOKEN = re.compile(r"\s+|\S{1,60}")  # a longer run without space is noise, and may be broken
 
 DictionaryEntries = Mapping[str, str] | Iterable[tuple[str, str]]
 

@@ -50,6 +50,8 @@ class Reading:
     def source_span(self, idx: int) -> tuple[int, int]:
         """Where in `source` the character ``text[idx]`` comes from, as (start, end)."""
         if not 0 <= idx < len(self.text):
-            raise ValueError(f"the reading has no character {idx}; allowed: 0 to {len(self.text) - 1}")
+            raise ValueError(
+                f"the reading has no character {idx}; allowed: 0 to {len(self.text) - 1}"
+            )
         piece = self.pieces[bisect_right(self._offsets, idx) - 1]
         return piece.start, piece.end

@@ -98,7 +98,10 @@ def _cut5(text: str) -> str:
     for at, char in enumerate(text):
         pieces[-1] += char
         is_decimal = (
-            char == "." and 0 < at < len(text) - 1 and text[at - 1].isdigit() and text[at + 1].isdigit()
+            char == "."
+            and 0 < at < len(text) - 1
+            and text[at - 1].isdigit()
+            and text[at + 1].isdigit()
         )
         if char in _CUT5_ENDS and not is_decimal:
             pieces.append("")

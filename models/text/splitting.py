@@ -10,11 +10,24 @@ from dataclasses import dataclass
 
 from models.text.reading import Piece
 
-_OPENING = {"“": "”", "‘": "’", "「": "」", "『": "』", "«": "»", "《": "》", "〈": "〉", "(": ")", "[": "]", '"': '"'}
+_OPENING = {
+    "“": "”",
+    "‘": "’",
+    "「": "」",
+    "『": "』",
+    "«": "»",
+    "《": "》",
+    "〈": "〉",
+    "(": ")",
+    "[": "]",
+    '"': '"',
+}
 _SENTENCE_END = re.compile(r"[.!?…。！？~♡♥]+[\"'”’」』)\]]*(?=\s|$)|[。！？]+|\n+")
 _CLAUSE_END = re.compile(r"[,;:、，；：](?=\s|[^\d])|(?:—|…)(?=.)")
 # Endings of a Korean clause that goes on: -고, -며, -지만, -는데, -니까, -면, -서, -도록 ...
-_CONNECTIVE = re.compile(r"(?:[가-힣](?:고|며|지만|는데|은데|니까|면|어서|아서|해서|도록|려고|면서|거나|지만요))(?=\s)")
+_CONNECTIVE = re.compile(
+    r"(?:[가-힣](?:고|며|지만|는데|은데|니까|면|어서|아서|해서|도록|려고|면서|거나|지만요))(?=\s)"
+)
 _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|No|etc|e\.g|i\.e|[A-Z])\.\s+(?=\w)")
 _SPACE = re.compile(r"\s+(?=\S)")
 _MAX_QUOTATION_CHARS = 200
@@ -36,9 +49,7 @@ class SplitLimits:
     first_chars: int | None = 24
 
 
-def split_spans(
-    source: str, pieces: Sequence[Piece], limits: SplitLimits
-) -> list[tuple[int, int]]:
+def split_spans(source: str, pieces: Sequence[Piece], limits: SplitLimits) -> list[tuple[int, int]]:
     """Spans of `source` to be spoken one after another; together they cover it.
 
     Args:
@@ -84,7 +95,8 @@ class _Splitter:
             rest = self._spoken(end, self._length)
             is_last = at == len(ends) - 1
             if is_last or (
-                self._spoken(start, end) >= self._limits.min_chars and rest >= self._limits.min_chars
+                self._spoken(start, end) >= self._limits.min_chars
+                and rest >= self._limits.min_chars
             ):
                 if end > start:
                     yield end
@@ -101,10 +113,11 @@ class _Splitter:
                 yield early
                 start = early
         while self._spoken(start, end) > limits.max_chars:
-            start = self._best_break(start, end)
-            if start >= end:
+            stop = self._best_break(start, end)
+            if stop >= end:
                 break
-            yield start
+            yield stop
+            start = stop
         if start < end:
             yield end
 
@@ -114,7 +127,10 @@ class _Splitter:
         for breaks in (self._clauses, self._connectives):
             for at in breaks:
                 is_inside = start < at < end
-                if is_inside and self._limits.min_chars <= self._spoken(start, at) <= 2 * first_chars:
+                if (
+                    is_inside
+                    and self._limits.min_chars <= self._spoken(start, at) <= 2 * first_chars
+                ):
                     return at
         return None
 
@@ -129,7 +145,9 @@ class _Splitter:
             ]
             if fitting:
                 return fitting[-1]
-        beyond = [at for at in self._anywhere if start < at < end and self._spoken(start, at) > limit]
+        beyond = [
+            at for at in self._anywhere if start < at < end and self._spoken(start, at) > limit
+        ]
         return beyond[0] if beyond else end
 
 

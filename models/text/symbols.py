@@ -11,7 +11,9 @@ UNKNOWN = "UNK"
 @cache
 def symbols() -> tuple[str, ...]:
     """All symbols in the order of their ids."""
-    text = (files("models.text") / "data" / "gpt_sovits_v2_symbols.json").read_text(encoding="utf-8")
+    text = (files("models.text") / "data" / "gpt_sovits_v2_symbols.json").read_text(
+        encoding="utf-8"
+    )
     return tuple(json.loads(text)["symbols"])
 
 

@@ -14,7 +14,9 @@ _BEFORE_INFINITIVE = set(
     "not please let's let help never always also".split()
 )
 _BEFORE_PRESENT = set("i you we they who people".split())
-_BEFORE_PARTICIPLE = set("have has had been be is are was were being get got i've you've we've they've".split())
+_BEFORE_PARTICIPLE = set(
+    "have has had been be is are was were being get got i've you've we've they've".split()
+)
 _CHANGED = {
     "read": ("R IY1 D", "R EH1 D", "VBP"),
     "complex": ("K AH0 M P L EH1 K S", "K AA1 M P L EH0 K S", "JJ"),
@@ -51,9 +53,12 @@ def _tag(words: list[str], at: int) -> str:
     previous = words[at - 1] if at else ""
     following = words[at + 1] if at + 1 < len(words) else ""
     if words[at] == "complex":
-        return "JJ" if previous in {"is", "are", "very", "more", "too", "so", "a", "the"} and (
-            following.isalpha() or previous not in {"a", "the"}
-        ) else "NN"
+        return (
+            "JJ"
+            if previous in {"is", "are", "very", "more", "too", "so", "a", "the"}
+            and (following.isalpha() or previous not in {"a", "the"})
+            else "NN"
+        )
     if previous in _BEFORE_INFINITIVE:
         return "VB"
     if previous in _BEFORE_PRESENT:

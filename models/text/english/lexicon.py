@@ -54,7 +54,13 @@ def spell(word: str) -> list[str]:
     return [
         phone
         for letter in word
-        for phone in (["EY1"] if letter == "a" else names.get(letter, [letter]) if letter.isalpha() else [letter])
+        for phone in (
+            ["EY1"]
+            if letter == "a"
+            else names.get(letter, [letter])
+            if letter.isalpha()
+            else [letter]
+        )
     ]
 
 

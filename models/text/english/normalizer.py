@@ -74,7 +74,11 @@ def _money(match: re.Match[str]) -> str:
     parts = [f"{high} {unit}{'' if high == 1 else 's'}"] if high or not low else []
     if low:
         parts.append(f"{low} {cent if low == 1 else cents}")
-    return " and ".join(parts).replace("0 ", "zero ", 1) if not high and not low else " and ".join(parts)
+    return (
+        " and ".join(parts).replace("0 ", "zero ", 1)
+        if not high and not low
+        else " and ".join(parts)
+    )
 
 
 def _fraction(match: re.Match[str]) -> str:

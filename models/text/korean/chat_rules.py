@@ -8,7 +8,13 @@ from models.text.tables import read_table
 _SPELLINGS = dict(read_table("korean_chat"))
 _LONGEST = max(map(len, _SPELLINGS))
 _MAX_REPEATS = 10  # a laugh of a thousand letters is not spoken a thousand times
-_VOWELS = dict(zip("ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ", "아애야얘어에여예오와왜외요우워웨위유으의이", strict=True))
+_VOWELS = dict(
+    zip(
+        "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ",
+        "아애야얘어에여예오와왜외요우워웨위유으의이",
+        strict=True,
+    )
+)
 _NAMES = dict(
     zip(
         "ㄱㄴㄷㄹㅁㅂㅅㅇㅈㅊㅋㅌㅍㅎㄲㄸㅃㅆㅉ",
@@ -29,7 +35,11 @@ def _read_jamo(match: Match) -> str | None:
         spoken.append(word)
     reading = "".join(spoken)
     # ㄱㅊ아, ㅈㅅ요: the ending is written out again.
-    return reading[:-1] if len(reading) > 1 and reading[-1] in "아요" and after(match)[:1] == reading[-1] else reading
+    return (
+        reading[:-1]
+        if len(reading) > 1 and reading[-1] in "아요" and after(match)[:1] == reading[-1]
+        else reading
+    )
 
 
 def _longest_spelling(run: str, at: int, is_alone: bool) -> tuple[int, str]:

@@ -3,7 +3,7 @@
 import re
 
 from models.text.korean.numbers import digits, sino
-from models.text.korean.rule import Match, Rule, after, before, rule
+from models.text.korean.rule import Match, Rule, after, rule
 
 _CODE_BEFORE = re.compile(
     r"(?:비밀번호|비번|인증번호|인증 번호|인증코드|핀번호|핀 번호|PIN|핀|우편번호|암호|코드|코드번호|일련번호|접수번호|예약번호|주문번호"
@@ -11,7 +11,9 @@ _CODE_BEFORE = re.compile(
     r"|운송장|승인번호|식별번호|고유번호|회원번호|대표번호|문의|고객센터|콜센터|PW|패스워드|\(우\)|우\))"
     r"(?:은|는|이|가|를|을|로|란에)?\s?[:=\"'(\[]?\s?(?:#)?$"
 )
-_COUNTED = re.compile(r"\s?(?:번(?![호지])|개|명|원|년|월|일|층|호|위|등|점|회|건|자리|만|억|천|가지|글자|킬로|%|퍼센트)")
+_COUNTED = re.compile(
+    r"\s?(?:번(?![호지])|개|명|원|년|월|일|층|호|위|등|점|회|건|자리|만|억|천|가지|글자|킬로|%|퍼센트)"
+)
 _ADDRESS_BEFORE = re.compile(r"(?:[가-힣](?:로|길|동|리|읍|면|가|지|번길|산))$")
 
 
@@ -59,8 +61,14 @@ TELEPHONE_RULES: list[Rule] = [
     rule(r"\d{6}-[1-8][\d*]{6}", _read_digits),
     rule(r"\d+(?:-\d+){2,}(?!\d)", _read_digits),
     rule(r"\d{3,}(?:-\d{2,})?(?![\d.,]\d|\d)", _read_code),
-    rule(r"(\d{2,3})([가나다라마거너더러머버서어저고노도로모보소오조구누두루무부수우주바사아자배허하호])\s?(\d{4})(?![\d,]|\s?(?:년|원|명|개|미터|m))", _read_plate),
-    rule(r"(?:112|119|114|911|1339|1366|1330|1345)(?=에(?!\s?\d)|로|번에|번으로|\s?신고|\s?구급|\s?소방|\s?상황실|\s?콜센터|\s?대원)", _read_emergency),
+    rule(
+        r"(\d{2,3})([가나다라마거너더러머버서어저고노도로모보소오조구누두루무부수우주바사아자배허하호])\s?(\d{4})(?![\d,]|\s?(?:년|원|명|개|미터|m))",
+        _read_plate,
+    ),
+    rule(
+        r"(?:112|119|114|911|1339|1366|1330|1345)(?=에(?!\s?\d)|로|번에|번으로|\s?신고|\s?구급|\s?소방|\s?상황실|\s?콜센터|\s?대원)",
+        _read_emergency,
+    ),
 ]
 
 ADDRESS_RULES: list[Rule] = [

@@ -60,7 +60,9 @@ def counted(number: str, before: str, after: str) -> str | None:
 
     Returns None where the numeral is Sino-Korean: for other counters, and for large numbers.
     """
-    if _PEOPLE_AFTER.match(after) or (_PEOPLE.search(before) and re.match(r"\s?분(?!\s?[전후뒤간])", after)):
+    if _PEOPLE_AFTER.match(after) or (
+        _PEOPLE.search(before) and re.match(r"\s?분(?!\s?[전후뒤간])", after)
+    ):
         return _with_space(number, 99, after)
     thing = _NATIVE_AFTER.get(after.lstrip()[:1])
     if thing and thing.search(before):
@@ -89,7 +91,10 @@ def counter_after(text: str) -> str | None:
 def ordinal(number: int) -> str:
     """첫째, 둘째, 열두째."""
     names = {1: "첫", 2: "둘", 3: "셋", 4: "넷"}
-    return names.get(number, native(number) if number < 10 or number % 10 == 0 else adnominal(number)) + "째"
+    return (
+        names.get(number, native(number) if number < 10 or number % 10 == 0 else adnominal(number))
+        + "째"
+    )
 
 
 def _with_space(number: str, limit: int, after: str) -> str | None:
@@ -101,7 +106,9 @@ def _with_space(number: str, limit: int, after: str) -> str | None:
 
 def _is_label(before: str, after: str) -> bool:
     return bool(
-        _NUMBERED_THING.match(after) or _CHOSEN_NUMBER.match(after) or _NUMBERED_PLACE.search(before)
+        _NUMBERED_THING.match(after)
+        or _CHOSEN_NUMBER.match(after)
+        or _NUMBERED_PLACE.search(before)
     )
 
 
@@ -110,5 +117,3 @@ def _is_not_a_machine(number: str, before: str, after: str) -> bool:
     if _GENERATION.match(after):
         return True
     return number.endswith("0") and not _VEHICLE.search(before)
-
-

@@ -8,14 +8,16 @@ from models.text.korean.rule import Match, Rule, after, before, rule
 _HALF_DAYS = {"a": "오전 ", "p": "오후 "}
 _MONTHS = {6: "유월", 10: "시월"}
 _WEEKDAY = re.compile(r"\s?[(\[]?[월화수목금토일](?:요일)?[)\]]")
-_DATE_BEFORE = re.compile(r"(?:날짜|마감|마감일|일시|기한|일정|생일|출시일|발매일|개봉|방송|오픈|D-day)(?:은|는|이|가|:)?$")
+_DATE_BEFORE = re.compile(
+    r"(?:날짜|마감|마감일|일시|기한|일정|생일|출시일|발매일|개봉|방송|오픈|D-day)(?:은|는|이|가|:)?$"
+)
 _DATE_AFTER = re.compile(
     r"\s?(?:[(\[]?[월화수목금토일](?:요일)?[)\]]|[월화수목금토일]요일|까지|부터|\d{1,2}:\d|오전|오후|자정|정오|마감|개봉|출시|방송|발매|예정|공연|오픈|시작|저녁|아침|점심|밤)"
 )
-_FRACTION_AROUND = re.compile(r"\s?(?:로 (?:줄|감소|축소|떨어)|수준|크기|정도|가량|이하|이상|만큼|지점|씩|밖에|확률|배)")
-_ANNIVERSARY = (
-    r"(?=\s?(?:절|전쟁|혁명|민주|운동|광복|사태|테러|사변|항쟁|의거|선언|쿠데타|총선|참사|비상계엄|계엄|남북|정상회담|군사|내란))"
+_FRACTION_AROUND = re.compile(
+    r"\s?(?:로 (?:줄|감소|축소|떨어)|수준|크기|정도|가량|이하|이상|만큼|지점|씩|밖에|확률|배)"
 )
+_ANNIVERSARY = r"(?=\s?(?:절|전쟁|혁명|민주|운동|광복|사태|테러|사변|항쟁|의거|선언|쿠데타|총선|참사|비상계엄|계엄|남북|정상회담|군사|내란))"
 
 
 def month(value: int) -> str:
@@ -64,7 +66,9 @@ def _read_month_day(match: Match) -> str | None:
     month_value, day = int(match["month"]), int(match["day"])
     if not _is_day(month_value, day):
         return None
-    says_date = match["weekday"] or _DATE_BEFORE.search(before(match)) or _DATE_AFTER.match(after(match))
+    says_date = (
+        match["weekday"] or _DATE_BEFORE.search(before(match)) or _DATE_AFTER.match(after(match))
+    )
     looks_like_fraction = month_value < day <= 10 or before(match).endswith("의")
     if not says_date and (looks_like_fraction or _FRACTION_AROUND.match(after(match))):
         return None
@@ -73,7 +77,11 @@ def _read_month_day(match: Match) -> str | None:
 
 def _read_dotted_month_day(match: Match) -> str | None:
     month_value, day = int(match["month"]), int(match["day"])
-    return f"{month(month_value)} {sino(day)}일" + _weekday(match) if _is_day(month_value, day) else None
+    return (
+        f"{month(month_value)} {sino(day)}일" + _weekday(match)
+        if _is_day(month_value, day)
+        else None
+    )
 
 
 def _read_quarter(match: Match) -> str | None:
@@ -134,13 +142,18 @@ _PART = r"(?P<weekday_mark>\s?[(\[](?P<weekday>[월화수목금토일])(?:요일
 
 FULL_DATE_RULES: list[Rule] = [
     rule(r"([1-4])/4(?=분기)", _read_quarter),
-    rule(r"(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12]\d|3[01])(?![\d-])" + _PART, _read_dotted_month_day),
     rule(
-        r"(?P<year>\d{4})\s?(?P<mark>[./-])\s?(?P<month>\d{1,2})\s?(?P=mark)\s?(?P<day>\d{1,2})(?!\d)(?:\.(?=[^\d]|$))?" + _PART,
+        r"(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12]\d|3[01])(?![\d-])" + _PART,
+        _read_dotted_month_day,
+    ),
+    rule(
+        r"(?P<year>\d{4})\s?(?P<mark>[./-])\s?(?P<month>\d{1,2})\s?(?P=mark)\s?(?P<day>\d{1,2})(?!\d)(?:\.(?=[^\d]|$))?"
+        + _PART,
         _read_full_date,
     ),
     rule(
-        r"(?P<year>\d{2})(?P<mark>[./])(?P<month>\d{1,2})(?P=mark)(?P<day>\d{1,2})(?!\d|\.\d)\.?" + _PART,
+        r"(?P<year>\d{2})(?P<mark>[./])(?P<month>\d{1,2})(?P=mark)(?P<day>\d{1,2})(?!\d|\.\d)\.?"
+        + _PART,
         _read_full_date,
     ),
     rule(r"((?:19|20)\d\d)[./](\d{1,2})(?!\d|[./]\d)(?=\.|\s|~|$|월|[가-힣])", _read_year_month),
@@ -148,15 +161,21 @@ FULL_DATE_RULES: list[Rule] = [
 
 DATE_RULES: list[Rule] = [
     rule(r"([1-4])/4(?=분기)", _read_quarter),
-    rule(r"(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12]\d|3[01])(?![\d-])" + _PART, _read_dotted_month_day),
-    rule(r"(\d{1,2})\s?[·]\s?(\d{1,2})(?!\d)(?![가-힣]{1,2}\d)" , _read_anniversary),
+    rule(
+        r"(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12]\d|3[01])(?![\d-])" + _PART,
+        _read_dotted_month_day,
+    ),
+    rule(r"(\d{1,2})\s?[·]\s?(\d{1,2})(?!\d)(?![가-힣]{1,2}\d)", _read_anniversary),
     rule(r"(\d{1,2})\.(\d{1,2})(?!\d)" + _ANNIVERSARY, _read_anniversary),
     rule(r"(?P<month>\d{1,2})/(?P<day>\d{1,2})(?![\d/])" + _PART, _read_month_day),
     rule(
         r"(?P<month>\d{1,2})\.\s?(?P<day>\d{1,2})\.?\s?[(\[](?P<weekday>[월화수목금토일])(?:요일)?[)\]]",
         _read_dotted_month_day,
     ),
-    rule(r"(0?\d|1[0-2])\s?월(?=[^가-힣]|$|달|말|초|중|의|에|은|는|이|가|을|를|도|로|과|와|까지|부터|분|호|생|쯤|경|이|령|보다|마다|만|하순|상순|중순|세|급)", _read_month),
+    rule(
+        r"(0?\d|1[0-2])\s?월(?=[^가-힣]|$|달|말|초|중|의|에|은|는|이|가|을|를|도|로|과|와|까지|부터|분|호|생|쯤|경|이|령|보다|마다|만|하순|상순|중순|세|급)",
+        _read_month,
+    ),
     rule(r"0(\d)(?=(년|월|일|시|분|초)(?!생|대|학번))", _read_padded),
     rule(r"0(\d)(?=\s(월|일|시|분|초))", _read_padded),
 ]

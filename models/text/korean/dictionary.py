@@ -59,7 +59,9 @@ def _checked(entries: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[str
     for written, reading in entries.items() if isinstance(entries, Mapping) else entries:
         key, spoken = (fold(part).text.strip() for part in (written, reading))
         if not key or not spoken:
-            raise DictionaryError(f"a dictionary entry needs both forms; got {written!r}: {reading!r}")
+            raise DictionaryError(
+                f"a dictionary entry needs both forms; got {written!r}: {reading!r}"
+            )
         if max(len(key), len(spoken)) > MAX_ENTRY_CHARS:
             raise DictionaryError(
                 f"the dictionary entry {key[:20]!r}… is too long; allowed: {MAX_ENTRY_CHARS} characters"

@@ -84,6 +84,8 @@ def _fold_char(char: str) -> str:
     elif plain.isdigit():
         plain += " "  # ①②: two numbers
     plain = "".join(_COMPATIBILITY_JAMO.get(c, _SAME.get(c, c)) for c in plain)
-    if ("\u00c0" <= char <= "\u024f" and char not in "×÷") or "\u1e00" <= char <= "\u1eff":  # Latin letters with accents
+    if (
+        "\u00c0" <= char <= "\u024f" and char not in "×÷"
+    ) or "\u1e00" <= char <= "\u1eff":  # Latin letters with accents
         plain = "".join(c for c in unicodedata.normalize("NFD", plain) if c.isascii())
     return plain

@@ -6,16 +6,26 @@ from functools import cache
 
 from models.text.english.lexicon import dictionary, split_words
 from models.text.english.predictor import predict
-from models.text.korean.letters import ENGLISH_DIGITS, LETTERS, spell
+from models.text.korean.letters import ENGLISH_DIGITS, spell
 from models.text.korean.number_rules import spoken_number
 from models.text.korean.numbers import digits
-from models.text.korean.rule import Match, Rule, before, rule
 from models.text.korean.romanization import from_romanized
+from models.text.korean.rule import Match, Rule, before, rule
 from models.text.korean.transliteration import transliterate
 from models.text.tables import read_table
 
 _WORDS = dict(read_table("korean_latin_words"))
-_ROMAN = {"II": "2", "III": "3", "IV": "4", "VI": "6", "VII": "7", "VIII": "8", "IX": "9", "XI": "11", "XII": "12"}
+_ROMAN = {
+    "II": "2",
+    "III": "3",
+    "IV": "4",
+    "VI": "6",
+    "VII": "7",
+    "VIII": "8",
+    "IX": "9",
+    "XI": "11",
+    "XII": "12",
+}
 _MARKS = {"&": "앤", "+": "플러스", "@": "골뱅이"}
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[&+@]")
 _ADDRESS_MARKS = {".": " 점 ", "/": " 슬래시 ", "-": " 하이픈 ", "_": " 언더바 ", "@": " 골뱅이 ", ":": " 콜론 ",
@@ -25,7 +35,9 @@ _VOWEL = re.compile("[aeiouyAEIOUY]")
 _SHORTEST_CAPITAL_WORD = 4  # HTML and FBI are spelled, SALE is a word
 _SHORTEST_GUESSED_WORD = 3
 _LONGEST_WORD = 40
-_TOP_LEVEL = "com|net|org|kr|io|ai|me|tv|app|dev|gov|edu|info|biz|us|jp|cn|uk|xyz|shop|site|co|go|ac"
+_TOP_LEVEL = (
+    "com|net|org|kr|io|ai|me|tv|app|dev|gov|edu|info|biz|us|jp|cn|uk|xyz|shop|site|co|go|ac"
+)
 
 
 def read_word(word: str) -> str:
@@ -96,7 +108,11 @@ def _read_address(match: Match) -> str | None:
     """URLs and e-mail addresses: the scheme is not spoken, marks are named, digits read one by one."""
     written = re.sub(r"^[A-Za-z]+://", "", match[0]).rstrip("/")
     spoken = [
-        read_word(token) if token[0].isalpha() else digits(token) if token[0].isdigit() else _ADDRESS_MARKS.get(token, " ")
+        read_word(token)
+        if token[0].isalpha()
+        else digits(token)
+        if token[0].isdigit()
+        else _ADDRESS_MARKS.get(token, " ")
         for token in _ADDRESS_TOKEN.findall(written)
     ]
     return re.sub(" +", " ", "".join(spoken)).strip()
@@ -164,4 +180,3 @@ LATIN_RULES: list[Rule] = [
     rule(r"\d{1,4}[A-Za-z]{1,20}(?:-?[A-Za-z0-9]{1,20}){0,3}(?![A-Za-z0-9])", _read_token_match),
     rule(r"[A-Za-z]+", _read_token_match),
 ]
-

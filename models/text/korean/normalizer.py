@@ -15,6 +15,7 @@ from models.text.korean.dictionary import EMPTY_DICTIONARY, PronunciationDiction
 from models.text.korean.folding import fold
 from models.text.korean.latin_rules import ADDRESS_TOKEN_RULES, LATIN_RULES
 from models.text.korean.number_rules import (
+    ENDLESS_RULES,
     FRACTION_RULES,
     MONEY_RULES,
     PLAIN_RATIO_RULES,
@@ -22,12 +23,13 @@ from models.text.korean.number_rules import (
     QUANTITY_RULES,
     RATIO_RULES,
 )
-from models.text.reading import Piece, Reading
 from models.text.korean.rule import Rule
 from models.text.korean.symbol_rules import SYMBOL_RULES
+from models.text.reading import Piece, Reading
 
 # The order is the meaning: what is more specific reads first.
 _WRITTEN_RULES: list[Rule] = [
+    *ENDLESS_RULES,
     *ADDRESS_TOKEN_RULES,
     *FULL_DATE_RULES,
     *TELEPHONE_RULES,
@@ -43,6 +45,7 @@ _WRITTEN_RULES: list[Rule] = [
     *PLAIN_RULES,
     *CHAT_RULES,
 ]
+_PAUSES = (",", ".", "!", "?", "…")
 _PLAIN_HANGUL = re.compile("[가-힣]+")
 
 
@@ -101,25 +104,34 @@ def _apply_first_rule(text: str, at: int, end: int) -> tuple[int, str, bool]:
 
 
 class _Joiner:
-    """Collects pieces; keeps single spaces only, none at the ends or doubled by silent pieces."""
+    """Collects pieces; keeps spaces and pauses single, and no space at the ends."""
 
     def __init__(self) -> None:
         self._pieces: list[Piece] = []
         self._last = ""
+        self._pending = ""  # the reading of one source character (½, ㎡) may come in parts
 
     def add(self, start: int, end: int, spoken: str, is_atomic: bool) -> None:
         if spoken.startswith("{은는}"):
             spoken = ("은" if _has_coda(self._last) else "는") + spoken.removeprefix("{은는}")
         if self._last in ("", " "):
             spoken = spoken.lstrip(" ")
+        if spoken == self._last or {spoken, self._last} == {".", "…"}:
+            spoken = "" if spoken in _PAUSES else spoken
         if spoken:
             self._last = spoken[-1]
-        self._pieces.append(Piece(start, end, spoken, is_atomic))
+        if start == end:
+            self._pending += spoken
+            return
+        self._pieces.append(Piece(start, end, self._pending + spoken, is_atomic))
+        self._pending = ""
 
     def finish(self) -> list[Piece]:
         for idx in range(len(self._pieces) - 1, -1, -1):
             piece = self._pieces[idx]
-            self._pieces[idx] = Piece(piece.start, piece.end, piece.text.rstrip(" "), piece.is_atomic)
+            self._pieces[idx] = Piece(
+                piece.start, piece.end, piece.text.rstrip(" "), piece.is_atomic
+            )
             if self._pieces[idx].text:
                 break
         return self._pieces

@@ -3,10 +3,9 @@
 import re
 
 from models.text.korean.counters import counted, counter_after, ordinal
-from models.text.korean.numbers import adnominal, digits, sino
+from models.text.korean.numbers import digits, sino
 from models.text.korean.rule import (
     DECIMAL,
-    INTEGER,
     MAGNITUDE,
     Match,
     Rule,
@@ -20,7 +19,14 @@ from models.text.tables import read_table
 _MAX_NUMERAL_DIGITS = 20  # longer digit runs are codes: read digit by digit
 _CURRENCIES = {"₩": "원", "$": "달러", "€": "유로", "£": "파운드", "¥": "엔", "₫": "동", "฿": "바트",
                "₹": "루피", "₽": "루블", "元": "위안", "₿": "비트코인"}  # fmt: skip
-_CURRENCY_CODES = {"KRW": "원", "USD": "달러", "EUR": "유로", "JPY": "엔", "CNY": "위안", "GBP": "파운드"}
+_CURRENCY_CODES = {
+    "KRW": "원",
+    "USD": "달러",
+    "EUR": "유로",
+    "JPY": "엔",
+    "CNY": "위안",
+    "GBP": "파운드",
+}
 _SUBUNITS = {"$": "센트", "€": "센트", "£": "펜스"}
 _SHORT_SCALES = {"K": "천", "k": "천", "M": "밀리언", "B": "빌리언", "million": "밀리언", "billion": "빌리언",
                  "trillion": "트릴리언"}  # fmt: skip
@@ -28,7 +34,9 @@ _UNITS = dict(read_table("korean_units"))
 _LONG_UNITS = sorted(_UNITS, key=len, reverse=True)
 _UNIT = "(?:" + "|".join(map(re.escape, _LONG_UNITS)) + ")"
 # A unit of one letter after a space is more likely a name: "플랜 3 s".
-_SPACED_UNIT = "(?:" + "|".join(re.escape(u) for u in _LONG_UNITS if len(u) > 1 or u in "mgtLlVW%°") + ")"
+_SPACED_UNIT = (
+    "(?:" + "|".join(re.escape(u) for u in _LONG_UNITS if len(u) > 1 or u in "mgtLlVW%°") + ")"
+)
 _RATES = {"h": "시속", "hr": "시속", "s": "초속", "sec": "초속", "min": "분속"}
 _SCORE_BEFORE = re.compile(
     r"(?:스코어|점수|비율|비|경기|결과는|세트|승부|득점|판정|경쟁률은?|환율|배합|희석|종횡비|화면비|전적|합계|합산|동점)(?:은|는|이|가|로|인|:)?$"
@@ -96,7 +104,9 @@ def _read_hyphen_range(match: Match) -> str | None:
 
 
 def _read_year_range(match: Match) -> str | None:
-    return f"{sino(int(match[1]))}년에서 {sino(int(match[2]))}" + ("" if after(match)[:1] == "년" else "년")
+    return f"{sino(int(match[1]))}년에서 {sino(int(match[2]))}" + (
+        "" if after(match)[:1] == "년" else "년"
+    )
 
 
 def _read_money(match: Match) -> str | None:
@@ -168,7 +178,8 @@ def _read_score_like(match: Match) -> str | None:
 
 def _read_hyphen_score(match: Match) -> str | None:
     if _SCORE_BEFORE.search(before(match)) or re.match(
-        r"(?:로|으로)?\s?(?:승|이겼|이긴|졌|역전|동점|무승부|완승|대승|완패|꺾|패배|비겼|비긴|앞서|앞선|뒤진|리드|신승)", after(match)
+        r"(?:로|으로)?\s?(?:승|이겼|이긴|졌|역전|동점|무승부|완승|대승|완패|꺾|패배|비겼|비긴|앞서|앞선|뒤진|리드|신승)",
+        after(match),
     ):
         return _read_ratio(match)
     return None
@@ -197,7 +208,9 @@ def _read_bundle(match: Match) -> str | None:
 
 
 def _read_version(match: Match) -> str | None:
-    return "점".join(sino(int(part)) if len(part) < 5 else digits(part) for part in match[0].split("."))
+    return "점".join(
+        sino(int(part)) if len(part) < 5 else digits(part) for part in match[0].split(".")
+    )
 
 
 def _read_amount(match: Match) -> str | None:
@@ -219,8 +232,14 @@ def _read_inch(match: Match) -> str | None:
     return spoken_number(match[1]) + "인치"
 
 
+def _read_digit_run(match: Match) -> str | None:
+    return digits(match[0])
+
+
 _NUMBER = f"(?P<number>{DECIMAL})"
-_SYMBOL = "(?P<symbol>[" + "".join(_CURRENCIES) + "]|(?:" + "|".join(_CURRENCY_CODES) + ")(?=\\s?\\d))"
+_SYMBOL = (
+    "(?P<symbol>[" + "".join(_CURRENCIES) + "]|(?:" + "|".join(_CURRENCY_CODES) + ")(?=\\s?\\d))"
+)
 
 MONEY_RULES: list[Rule] = [
     rule(
@@ -236,7 +255,10 @@ MONEY_RULES: list[Rule] = [
 
 QUANTITY_RULES: list[Rule] = [
     rule(rf"(?:([-+])\s?)?({DECIMAL})\s?°\s?([CF])(?![A-Za-z])", _read_temperature),
-    rule(rf"-({DECIMAL})(?=\s?도(?![가-힣]|시|로)|\s?도(?:까지|로 |의|에|를|가|는|씩|이하|정도))", _read_degrees_below_zero),
+    rule(
+        rf"-({DECIMAL})(?=\s?도(?![가-힣]|시|로)|\s?도(?:까지|로 |의|에|를|가|는|씩|이하|정도))",
+        _read_degrees_below_zero,
+    ),
     rule(r"([1-9]0)\s?[~-]\s?([1-9]0)(?=대(?![0-9]))", _read_decade_range),
     rule(r"(\d{1,3})\s?~\s?(\d{1,3})(?!\d|[,.]\d)", _read_counted_range),
     rule(r"(\d{1,3})-(\d{1,3})(?![\d-])(?=[가-힣])", _read_counted_range),
@@ -273,6 +295,9 @@ FRACTION_RULES: list[Rule] = [
     rule(r"(\d{2,3})/(\d{2,3})(?![\d/])", _read_over),
     rule(r"(\d{1,9})\s?/\s?(\d{1,9})(?![\d/])", _read_fraction),
 ]
+
+# In parts, so that what sounds for minutes can be broken between them.
+ENDLESS_RULES: list[Rule] = [rule(r"\d{40}(?=\d)", _read_digit_run)]
 
 PLAIN_RULES: list[Rule] = [
     rule(r"\d{1,9}(?:\.\d{1,9}){2,}(?!\d)", _read_version),

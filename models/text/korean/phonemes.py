@@ -22,7 +22,18 @@ _LETTERS = dict(
 )
 _LATIN = re.compile("[A-Za-z]")
 _SYLLABLE = re.compile("[가-힣]")
-_PUNCTUATION = {"：": ",", "；": ",", "，": ",", "·": ",", "、": ",", "。": ".", "\n": ".", "！": "!", "？": "?", " ": "空"}
+_PUNCTUATION = {
+    "：": ",",
+    "；": ",",
+    "，": ",",
+    "·": ",",
+    "、": ",",
+    "。": ".",
+    "\n": ".",
+    "！": "!",
+    "？": "?",
+    " ": "空",
+}
 _UNKNOWN = "停"
 _N_INSERTION = re.compile("[ㅇㄹ]ㅡㄹ ㄹ")
 _MIN_CHARS_OF_FIX = 5

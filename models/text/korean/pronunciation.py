@@ -67,9 +67,7 @@ def _tag(text: str) -> str:
     if text.replace(" ", "") != "".join(surface for surface, _ in tokens):
         return text  # as the reference: no tags when the tagger dropped something
     last_syllable_tags = iter(
-        tag
-        for surface, pos in tokens
-        for tag in [*"_" * (len(surface) - 1), _tag_of(pos)]
+        tag for surface, pos in tokens for tag in [*"_" * (len(surface) - 1), _tag_of(pos)]
     )
     return "".join(
         char if char == " " else char + _marker(char, next(last_syllable_tags)) for char in text

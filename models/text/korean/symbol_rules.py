@@ -13,10 +13,17 @@ _NAMED = {
     "²": " 제곱", "³": " 세제곱", "‰": "퍼밀", "№": "넘버 ", "♥": "", "♡": "", "±": "플러스마이너스 ",
     "≒": " 약 ", "≈": " 약 ", "≠": " 같지 않다 ", "≥": " 이상 ", "≤": " 이하 ", "㏊": "헥타르",
 }  # fmt: skip
-_OPERATORS = {"+": "더하기", "-": "빼기", "−": "빼기", "×": "곱하기", "x": "곱하기", "*": "곱하기", "÷": "나누기"}
+_OPERATORS = {
+    "+": "더하기",
+    "-": "빼기",
+    "−": "빼기",
+    "×": "곱하기",
+    "x": "곱하기",
+    "*": "곱하기",
+    "÷": "나누기",
+}
 _RANGE_ENDS = re.compile(r"(?:\d[가-힣%℃]{0,3}|[월화수목금토일](?:요일)?|\d|[A-Za-z%])$")
 _DAY = re.compile(r"\s?[월화수목금토일](?:요일|\b)")
-_PAUSES = set(",.!?…")
 
 
 def _read_operator(match: Match) -> str | None:
@@ -32,9 +39,13 @@ def _read_tilde(match: Match) -> str | None:
     """A range between two amounts (3월~5월, 월~금); drawling otherwise."""
     left = match.string[max(0, match.start() - 6) : match.start()].rstrip()
     right = after(match)
-    if re.match(r"\s?(?:오전 ?|오후 ?|밤 ?|새벽 ?|약 ?)?\d", right) and re.search(r"(?:\d|\d[가-힣%]{1,3}|[A-Z%]|\d.{0,2}\([월화수목금토일]\))$", left):
+    if re.match(r"\s?(?:오전 ?|오후 ?|밤 ?|새벽 ?|약 ?)?\d", right) and re.search(
+        r"(?:\d|\d[가-힣%]{1,3}|[A-Z%]|\d.{0,2}\([월화수목금토일]\))$", left
+    ):
         return "에서 "
-    if re.search(r"(?:^|[^가-힣])[월화수목금토일](?:요일)?$", left) and re.match(r"[월화수목금토일](?![가-힣])|[월화수목금토일](?:요일|까지)", right):
+    if re.search(r"(?:^|[^가-힣])[월화수목금토일](?:요일)?$", left) and re.match(
+        r"[월화수목금토일](?![가-힣])|[월화수목금토일](?:요일|까지)", right
+    ):
         return "에서 "
     if re.search(r"(?:^|[^A-Za-z])[A-Za-z]$", left) and re.match(r"[A-Za-z](?![A-Za-z])", right):
         return "에서 "

@@ -1,0 +1,91 @@
+"""Reading written Korean: one example a rule, and the project's own benchmark."""
+
+from importlib.resources import files
+
+import pytest
+
+from models.text.benchmark import Case, evaluate, main, read_cases, table
+from models.text.korean import normalize
+from models.text.korean.normalizer import read
+
+
+@pytest.mark.parametrize(
+    ("written", "spoken"),
+    [
+        ("사과 3개", "사과 세 개"),
+        ("21살, 20명", "스물한 살, 스무 명"),
+        ("3시 30분", "세 시 삼십분"),
+        ("2026년 6월 10일", "이천이십육년 유월 십일"),
+        ("010-1234-5678", "공일공 일이삼사 오육칠팔"),
+        ("$3.50", "삼달러 오십센트"),
+        ("25°C, -7℃", "섭씨 이십오도, 영하 칠도"),
+        ("3:2로 이겼다", "삼대이로 이겼다"),
+        ("11/21 개봉", "십일월 이십일일 개봉"),
+        ("2/3가 찬성", "삼분의 이가 찬성"),
+        ("20대 남성과 차 20대", "이십대 남성과 차 스무 대"),
+        ("3번 출구에서 3번", "삼번 출구에서 세 번"),
+        ("AI와 CCTV", "에이아이와 씨씨티브이"),
+        ("5G, A4, B2B", "파이브지, 에이포, 비투비"),
+        ("ㅋㅋㅋ ㄱㅅ~ 👍", "크크크 감사"),
+        ("美 대통령", "미 대통령"),
+    ],
+)
+def test_written_form_is_read_aloud_as_people_say_it(written: str, spoken: str) -> None:
+    assert normalize(written) == spoken
+
+
+def test_every_character_of_a_reading_knows_its_source() -> None:
+    reading = read("값은 ₩1,500!")
+
+    assert reading.text == "값은 천오백원!"
+    assert reading.source_span(reading.text.index("천")) == (3, 9)
+    assert reading.source_span(0) == (0, 1)
+    with pytest.raises(ValueError, match="no character 99"):
+        reading.source_span(99)
+
+
+def test_decomposed_and_full_width_spellings_read_like_plain_ones() -> None:
+    assert normalize("３개") == normalize("3개")
+    assert normalize("\u1100\u1161\u11a8") == "각"
+    assert normalize("10㎏") == normalize("10kg")
+
+
+def test_own_benchmark_has_at_least_400_cases_and_98_percent_are_read_right() -> None:
+    text = (files("models.text") / "data" / "korean_reading_cases.tsv").read_text(encoding="utf-8")
+    cases = list(read_cases(text))
+
+    results = evaluate(cases, [normalize(case.written) for case in cases])
+
+    assert len({case.written for case in cases}) == len(cases) >= 400
+    assert sum(result.is_correct for result in results) >= 0.98 * len(cases)
+
+
+def test_report_counts_by_category_and_ignores_spaces_and_punctuation() -> None:
+    cases = list(read_cases("# note\n## clock\n3시\t세 시|삼시\n## money\n5원\t오원\n"))
+
+    results = evaluate(cases, ["세시!", "다섯원"])
+
+    assert cases[0] == Case("clock", "3시", ("세 시", "삼시"))
+    assert table(results).splitlines()[2:] == [
+        "| clock | 1 | 1 | 100.0% |",
+        "| money | 1 | 0 | 0.0% |",
+        "| **all** | 2 | 1 | 50.0% |",
+    ]
+
+
+def test_case_without_a_tab_is_refused_with_its_line_number() -> None:
+    with pytest.raises(ValueError, match="line 2 has no tab"):
+        list(read_cases("3시\t세 시\n5원 오원"))
+
+
+def test_benchmark_command_fails_below_its_minimum(
+    tmp_path: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pathlib import Path
+
+    file = Path(str(tmp_path)) / "cases.tsv"
+    file.write_text("3개\t세 개\n3년\t세 년\n", encoding="utf-8")
+
+    assert main([str(file), "--failures", "--minimum", "0.9"]) == 1
+    assert "3년 -> 삼년 (not 세 년)" in capsys.readouterr().out
+    assert main([str(file), "--minimum", "0.5"]) == 0
