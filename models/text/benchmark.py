@@ -4,9 +4,9 @@
 
 FILE has lines ``written form <TAB> accepted readings separated by |``; a line ``## name`` starts a
 category. Spaces and punctuation are removed before comparing. Without FILE the project's own cases
-are used. ``--command`` measures another program instead: it gets one written form a line and answers
-one line each. As G2P programs answer with pronunciations, the pronunciation of an accepted reading
-is accepted from them too. `other_readers.py` beside this file is such a program.
+are used. ``--command`` measures another program instead: it gets one written form a line and
+answers one line each. As G2P programs answer with pronunciations, the pronunciation of an accepted
+reading is accepted from them too. `other_readers.py` beside this file is such a program.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def read_cases(text: str) -> Iterator[Case]:
 
 
 def evaluate(cases: list[Case], answers: list[str], pronounced: bool = False) -> list[Result]:
-    """Compares answers with the accepted readings, or, if `pronounced`, their pronunciations too."""
+    """Compares answers with the accepted readings; if `pronounced`, also with how those sound."""
     return [
         Result(case, answer, _spoken(answer) in _accepted(case, pronounced))
         for case, answer in zip(cases, answers, strict=True)
@@ -103,8 +103,7 @@ def _answers_of_command(command: str, written: list[str]) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Prints the table; returns 1 if the share is below ``--minimum``."""
-    parser = argparse.ArgumentParser(prog="python -m models.text.benchmark", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser = argparse.ArgumentParser(prog="python -m models.text.benchmark")
     parser.add_argument("file", nargs="?", type=Path, help="cases; the project's own by default")
     parser.add_argument("--command", help="another program to measure")
     parser.add_argument("--failures", action="store_true", help="list what was read otherwise")
@@ -127,11 +126,9 @@ def main(arguments: list[str] | None = None) -> int:
     print(table(results))
     print(f"\n{elapsed_ms:.2f} ms a case")
     if options.failures:
-        for result in results:
-            if not result.is_correct:
-                print(
-                    f"{result.case.written} -> {result.answer} (not {'|'.join(result.case.readings)})"
-                )
+        for case, answer, is_correct in results:
+            if not is_correct:
+                print(f"{case.written} -> {answer} (not {'|'.join(case.readings)})")
     return int(sum(result.is_correct for result in results) < options.minimum * len(results))
 
 

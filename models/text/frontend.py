@@ -113,7 +113,7 @@ def check_text(text: str, max_chars: int = MAX_TEXT_CHARS) -> None:
 
 
 def read_pieces(text: str, language: str, dictionary: PronunciationDictionary) -> list[Piece]:
-    """Pieces that cover `text`: Korean read aloud, English as written but for dictionary entries."""
+    """Pieces that cover `text`: Korean read aloud, English as written (entries replaced)."""
     if language == "ko":
         return list(read(text, dictionary).pieces)
     if language == "en":

@@ -31,8 +31,9 @@ class LanguagePiece:
 def require_supported(language: str) -> None:
     """Raises UnsupportedLanguage, which lists what is supported."""
     if language not in SUPPORTED_LANGUAGES:
+        supported = ", ".join(SUPPORTED_LANGUAGES)
         raise UnsupportedLanguage(
-            f"language {language!r} is not supported yet; supported: {', '.join(SUPPORTED_LANGUAGES)}"
+            f"language {language!r} is not supported yet; supported: {supported}"
         )
 
 
@@ -41,7 +42,7 @@ def language_pieces(text: str, default: str = "") -> list[LanguagePiece]:
 
     Args:
         text: mixed text.
-        default: the language of numbers and of every script but Latin; empty to decide by neighbour.
+        default: the language of numbers and of every script but Latin; neighbours decide if empty.
     """
     pieces = _merge(_resolve_digits(_script_pieces(text), default))
     if default:

@@ -54,7 +54,7 @@ def piece_phonemes(text: str, language: str) -> ReferencePhonemes:
 
 
 def english_phones(normalized: str) -> list[str]:
-    """Phones of normalised English that the model has symbols for, a comma before very short text."""
+    """Phones of normalised English the model has symbols for; a comma opens very short text."""
     known = symbol_ids()
     renamed = {"<unk>": "UNK", "'": "-"}
     phones = [renamed.get(phone, phone) for phone in english.phones(normalized)]

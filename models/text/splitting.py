@@ -164,7 +164,7 @@ def _cumulative_length(length: int, pieces: Sequence[Piece]) -> list[int]:
 
 
 def _breaks(pattern: re.Pattern[str], source: str, is_free: list[bool]) -> list[int]:
-    """Where a match ends, moved behind the white space that follows, if a break is allowed there."""
+    """Where matches end, moved behind the white space that follows, if a break may be there."""
     places: list[int] = []
     for match in pattern.finditer(source):
         at = match.end()

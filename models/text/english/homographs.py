@@ -10,7 +10,8 @@ from functools import cache
 from models.text.packaged_data import packaged_file
 
 _BEFORE_INFINITIVE = set(
-    "to will would can could shall should may might must do does did don't doesn't didn't can't won't "
+    "to will would can could shall should may might must do does did don't doesn't didn't "
+    "can't won't "
     "not please let's let help never always also".split()
 )
 _BEFORE_PRESENT = set("i you we they who people".split())

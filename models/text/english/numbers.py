@@ -48,7 +48,7 @@ def ordinal(digits: str) -> str:
 
 
 def year_like(digits: str) -> str:
-    """A whole number; between 1000 and 3000 in pairs: 1250 -> twelve fifty, 2005 -> two thousand five."""
+    """A whole number, between 1000 and 3000 in pairs: 1250 -> twelve fifty."""
     if len(digits) > 4 or not 1000 < int(digits) < 3000:
         return cardinal(digits)
     high, low = divmod(int(digits), 100)

@@ -35,7 +35,7 @@ Array = NDArray[np.float32]
 def predict(word: str) -> list[str]:
     """Phones of a lower-case word; ``<unk>`` among them where the network gives up."""
     weights = _weights()
-    state = np.zeros(weights["enc_w_hh"].shape[1], np.float32)
+    state: Array = np.zeros(weights["enc_w_hh"].shape[1], np.float32)
     for letter in [*word, "</s>"]:
         idx = _LETTERS.index(letter) if letter in _LETTERS else _LETTERS.index("<unk>")
         state = _gru_step(weights, "enc", weights["enc_emb"][idx], state)
@@ -64,7 +64,8 @@ def _gru_step(weights: dict[str, Array], name: str, value: Array, state: Array) 
 
 
 def _sigmoid(value: Array) -> Array:
-    squashed: Array = 1 / (1 + np.exp(-value))
+    one = np.float32(1)
+    squashed: Array = one / (one + np.exp(-value))
     return squashed
 
 

@@ -64,7 +64,8 @@ def _checked(entries: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[str
             )
         if max(len(key), len(spoken)) > MAX_ENTRY_CHARS:
             raise DictionaryError(
-                f"the dictionary entry {key[:20]!r}… is too long; allowed: {MAX_ENTRY_CHARS} characters"
+                f"the dictionary entry {key[:20]!r}… is too long; allowed: "
+                f"{MAX_ENTRY_CHARS} characters"
             )
         if readings.setdefault(key, spoken) != spoken:
             raise DictionaryError(

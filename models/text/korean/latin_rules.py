@@ -28,8 +28,13 @@ _ROMAN = {
 }
 _MARKS = {"&": "앤", "+": "플러스", "@": "골뱅이"}
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[&+@]")
-_ADDRESS_MARKS = {".": " 점 ", "/": " 슬래시 ", "-": " 하이픈 ", "_": " 언더바 ", "@": " 골뱅이 ", ":": " 콜론 ",
-                  "?": " 물음표 ", "=": " 이퀄 ", "&": " 앤드 ", "#": " 샵 ", "%": " 퍼센트 ", "+": " 플러스 ", "~": " 물결 "}  # fmt: skip
+_ADDRESS_MARKS = dict(
+    zip(
+        "./-_@:?=&#%+~",
+        "점 슬래시 하이픈 언더바 골뱅이 콜론 물음표 이퀄 앤드 샵 퍼센트 플러스 물결".split(),
+        strict=True,
+    )
+)
 _ADDRESS_TOKEN = re.compile(r"[A-Za-z]+|\d+|[^A-Za-z\d]")
 _VOWEL = re.compile("[aeiouyAEIOUY]")
 _SHORTEST_CAPITAL_WORD = 4  # HTML and FBI are spelled, SALE is a word
@@ -105,14 +110,14 @@ def _read_token_match(match: Match) -> str | None:
 
 
 def _read_address(match: Match) -> str | None:
-    """URLs and e-mail addresses: the scheme is not spoken, marks are named, digits read one by one."""
+    """URLs and e-mail: the scheme is not spoken, marks are named, digits read one by one."""
     written = re.sub(r"^[A-Za-z]+://", "", match[0]).rstrip("/")
     spoken = [
         read_word(token)
         if token[0].isalpha()
         else digits(token)
         if token[0].isdigit()
-        else _ADDRESS_MARKS.get(token, " ")
+        else f" {_ADDRESS_MARKS.get(token, '')} "
         for token in _ADDRESS_TOKEN.findall(written)
     ]
     return re.sub(" +", " ", "".join(spoken)).strip()

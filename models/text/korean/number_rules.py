@@ -17,8 +17,13 @@ from models.text.korean.rule import (
 from models.text.tables import read_table
 
 _MAX_NUMERAL_DIGITS = 20  # longer digit runs are codes: read digit by digit
-_CURRENCIES = {"₩": "원", "$": "달러", "€": "유로", "£": "파운드", "¥": "엔", "₫": "동", "฿": "바트",
-               "₹": "루피", "₽": "루블", "元": "위안", "₿": "비트코인"}  # fmt: skip
+_CURRENCIES = dict(
+    zip(
+        "₩$€£¥₫฿₹₽元₿",
+        "원 달러 유로 파운드 엔 동 바트 루피 루블 위안 비트코인".split(),
+        strict=True,
+    )
+)
 _CURRENCY_CODES = {
     "KRW": "원",
     "USD": "달러",
@@ -28,8 +33,7 @@ _CURRENCY_CODES = {
     "GBP": "파운드",
 }
 _SUBUNITS = {"$": "센트", "€": "센트", "£": "펜스"}
-_SHORT_SCALES = {"K": "천", "k": "천", "M": "밀리언", "B": "빌리언", "million": "밀리언", "billion": "빌리언",
-                 "trillion": "트릴리언"}  # fmt: skip
+_SHORT_SCALES = {"K": "천", "k": "천", "M": "밀리언", "B": "빌리언"}
 _UNITS = dict(read_table("korean_units"))
 _LONG_UNITS = sorted(_UNITS, key=len, reverse=True)
 _UNIT = "(?:" + "|".join(map(re.escape, _LONG_UNITS)) + ")"
@@ -244,7 +248,7 @@ _SYMBOL = (
 MONEY_RULES: list[Rule] = [
     rule(
         rf"(?P<sign>-?){_SYMBOL}\s?{_NUMBER}(?P<magnitude>{MAGNITUDE})?"
-        r"\s?(?P<scale>(?:[KkMB]|million|billion|trillion)(?![A-Za-z0-9]))?",
+        r"\s?(?P<scale>[KkMB](?![A-Za-z0-9]))?",
         _read_money,
     ),
     rule(

@@ -1,4 +1,4 @@
-"""Pronounced Hangul to the phoneme symbols of GPT-SoVITS v2: letters, with compound vowels split."""
+"""Pronounced Hangul to the symbols of GPT-SoVITS v2: letters, with compound vowels split."""
 
 import re
 
@@ -8,15 +8,23 @@ from models.text.symbols import symbol_ids
 _ONSETS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
 _VOWELS = "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ"
 _CODAS = ["", *"ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ"]
-_COMPOUND = str.maketrans(
-    {"ㅘ": "ㅗㅏ", "ㅙ": "ㅗㅐ", "ㅚ": "ㅗㅣ", "ㅝ": "ㅜㅓ", "ㅞ": "ㅜㅔ", "ㅟ": "ㅜㅣ", "ㅢ": "ㅡㅣ",
-     "ㅑ": "ㅣㅏ", "ㅒ": "ㅣㅐ", "ㅕ": "ㅣㅓ", "ㅖ": "ㅣㅔ", "ㅛ": "ㅣㅗ", "ㅠ": "ㅣㅜ"}
-)  # fmt: skip
+_COMPOUND: dict[int, str] = str.maketrans(
+    dict(
+        zip(
+            "ㅘㅙㅚㅝㅞㅟㅢㅑㅒㅕㅖㅛㅠ",
+            "ㅗㅏ ㅗㅐ ㅗㅣ ㅜㅓ ㅜㅔ ㅜㅣ ㅡㅣ ㅣㅏ ㅣㅐ ㅣㅓ ㅣㅔ ㅣㅗ ㅣㅜ".split(),
+            strict=True,
+        )
+    )
+)
 # The reference's letter names; `normalize` says 씨 and 알, and leaves no letter for this.
 _LETTERS = dict(
     zip(
         "abcdefghijklmnopqrstuvwxyz",
-        "에이 비 시 디 이 에프 지 에이치 아이 제이 케이 엘 엠 엔 오 피 큐 아르 에스 티 유 브이 더블유 엑스 와이 제트".split(),
+        (
+            "에이 비 시 디 이 에프 지 에이치 아이 제이 케이 엘 엠 엔 오 피 큐 아르 에스 티 유 "
+            "브이 더블유 엑스 와이 제트"
+        ).split(),
         strict=True,
     )
 )
@@ -60,7 +68,8 @@ def to_letters(text: str) -> str:
 
 
 def _letters(match: re.Match[str]) -> str:
-    onset, rest = divmod(ord(match[0]) - ord("가"), 588)
+    syllable: str = match[0]
+    onset, rest = divmod(ord(syllable) - ord("가"), 588)
     vowel, coda = divmod(rest, 28)
     return _ONSETS[onset] + _VOWELS[vowel] + _CODAS[coda]
 

@@ -62,7 +62,7 @@ def pronounce(text: str) -> str:
 
 
 def _tag(text: str) -> str:
-    """Marks what the rules must know of the grammar: /J 의, /E ...ㄹ, /P verb stem, /B bound noun."""
+    """Marks the grammar that rules ask for: /J 의, /E …ㄹ, /P verb stem, /B bound noun."""
     tokens = _tagger().pos(text)
     if text.replace(" ", "") != "".join(surface for surface, _ in tokens):
         return text  # as the reference: no tags when the tagger dropped something
@@ -103,7 +103,7 @@ def _compile(rules: list[tuple[str, str]]) -> list[tuple[re.Pattern[str], str]]:
 
 @cache
 def _rules_before_tensing() -> list[tuple[re.Pattern[str], str]]:
-    # [그] and [으] decompose to classes of two jamo, which the reference did not intend: 뜯어 -> 뜨서
+    # [그] and [으] decompose to classes of two jamo., by accident in the reference: 뜯어 -> 뜨서
     return _compile(
         [
             ("([ᄌᄍᄎ])ᅧ", r"\1ᅥ"),  # 5.1

@@ -7,7 +7,10 @@ and everything else digit by digit. `normalize` leaves no digit for this file to
 import re
 
 # As in g2pk2: a counter takes native numerals when it is a substring of this list.
-_NATIVE_COUNTERS = "군데 권 개 그루 닢 대 두 마리 모 모금 뭇 발 발짝 방 번 벌 보루 살 수 술 시 쌈 움큼 정 짝 채 척 첩 축 켤레 톨 통"
+_NATIVE_COUNTERS = (
+    "군데 권 개 그루 닢 대 두 마리 모 모금 뭇 발 발짝 방 번 벌 보루 살 수 술 시 쌈 움큼 정 짝 "
+    "채 척 첩 축 켤레 톨 통"
+)
 _COUNTED = re.compile(r"(\d[\d,]*)([ㄱ-힣]+)/B")
 _SINO = dict(zip("123456789", "일이삼사오육칠팔구", strict=True))
 _NATIVE_UNITS = dict(zip("123456789", "한 두 세 네 다섯 여섯 일곱 여덟 아홉".split(), strict=True))

@@ -6,16 +6,20 @@ Revised Romanization (국어의 로마자 표기법), with the ``oo`` and ``ee``
 import re
 import unicodedata
 
-_ONSETS = {
-    "kk": "ᄁ", "tt": "ᄄ", "pp": "ᄈ", "ss": "ᄊ", "jj": "ᄍ", "ch": "ᄎ", "g": "ᄀ", "n": "ᄂ", "d": "ᄃ",
-    "r": "ᄅ", "l": "ᄅ", "m": "ᄆ", "b": "ᄇ", "s": "ᄉ", "j": "ᄌ", "k": "ᄏ", "t": "ᄐ", "p": "ᄑ", "h": "ᄒ",
-    "": "ᄋ",
-}  # fmt: skip
-_VOWELS = {
-    "yeo": "ᅧ", "yae": "ᅤ", "wae": "ᅫ", "woo": "ᅮ", "eo": "ᅥ", "eu": "ᅳ", "ae": "ᅢ", "oe": "ᅬ",
-    "ui": "ᅴ", "wi": "ᅱ", "wa": "ᅪ", "wo": "ᅯ", "we": "ᅰ", "ya": "ᅣ", "yo": "ᅭ", "yu": "ᅲ", "ye": "ᅨ",
-    "oo": "ᅮ", "ee": "ᅵ", "a": "ᅡ", "o": "ᅩ", "u": "ᅮ", "i": "ᅵ", "e": "ᅦ",
-}  # fmt: skip
+_ONSETS = dict(
+    zip(
+        "kk tt pp ss jj ch g n d r l m b s j k t p h".split() + [""],
+        "ᄁᄄᄈᄊᄍᄎᄀᄂᄃᄅᄅᄆᄇᄉᄌᄏᄐᄑᄒᄋ",
+        strict=True,
+    )
+)
+_VOWELS = dict(
+    zip(
+        "yeo yae wae woo eo eu ae oe ui wi wa wo we ya yo yu ye oo ee a o u i e".split(),
+        "ᅧᅤᅫᅮᅥᅳᅢᅬᅴᅱᅪᅯᅰᅣᅭᅲᅨᅮᅵᅡᅩᅮᅵᅦ",
+        strict=True,
+    )
+)
 _CODAS = {"ng": "ᆼ", "k": "ᆨ", "n": "ᆫ", "t": "ᆺ", "l": "ᆯ", "m": "ᆷ", "p": "ᆸ", "": ""}
 _ONSET = "|".join(filter(None, _ONSETS))
 _VOWEL = "|".join(_VOWELS)

@@ -1,18 +1,20 @@
 """English words in Hangul, from their pronunciation: meeting -> 미팅.
 
-Follows the loanword orthography for English (외래어 표기법 제3장 제1절): a voiceless stop closes the
-syllable after a short vowel and takes ㅡ elsewhere, ㄹ doubles between vowels, r is silent before
-consonants and at the end.
+Follows the loanword orthography for English (외래어 표기법 제3장 제1절): a voiceless stop closes
+the syllable after a short vowel and takes ㅡ elsewhere, ㄹ doubles between vowels, r is silent
+before consonants and at the end.
 """
 
 import re
 import unicodedata
 
-_ONSETS = {
-    "P": "ᄑ", "B": "ᄇ", "T": "ᄐ", "D": "ᄃ", "K": "ᄏ", "G": "ᄀ", "F": "ᄑ", "V": "ᄇ", "TH": "ᄉ",
-    "DH": "ᄃ", "S": "ᄉ", "Z": "ᄌ", "SH": "ᄉ", "ZH": "ᄌ", "CH": "ᄎ", "JH": "ᄌ", "M": "ᄆ", "N": "ᄂ",
-    "L": "ᄅ", "R": "ᄅ", "HH": "ᄒ", "TS": "ᄎ", "NG": "ᄋ",
-}  # fmt: skip
+_ONSETS = dict(
+    zip(
+        "P B T D K G F V TH DH S Z SH ZH CH JH M N L R HH TS NG".split(),
+        "ᄑᄇᄐᄃᄏᄀᄑᄇᄉᄃᄉᄌᄉᄌᄎᄌᄆᄂᄅᄅᄒᄎᄋ",
+        strict=True,
+    )
+)
 _VOWELS = {
     "AA": "ᅡ", "AE": "ᅢ", "AH": "ᅥ", "AO": "ᅩ", "AW": "ᅡ우", "AY": "ᅡ이", "EH": "ᅦ", "ER": "ᅥ",
     "EY": "ᅦ이", "IH": "ᅵ", "IY": "ᅵ", "OW": "ᅩ", "OY": "ᅩ이", "UH": "ᅮ", "UW": "ᅮ",
@@ -31,7 +33,7 @@ def transliterate(word: str, phones: list[str]) -> str:
     """Hangul for an English word.
 
     Args:
-        word: its spelling, which settles how a reduced vowel is written (marketing 마케팅, pizza 피자).
+        word: its spelling, which settles how a schwa is written (marketing 마케팅, pizza 피자).
         phones: its ARPAbet pronunciation, with stress digits.
     """
     sounds = _merge_affricates(_spell_vowels(word.lower(), phones))

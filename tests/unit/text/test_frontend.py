@@ -75,9 +75,10 @@ def test_no_break_falls_inside_a_dictionary_entry() -> None:
 
 
 def test_first_segment_ends_at_the_first_clause_for_early_audio() -> None:
-    text = "오늘 회의에서는 지난 분기의 성과를 먼저 살펴보고, 그다음에 내년 계획을 함께 이야기하겠습니다."
+    first, rest = "오늘은 지난 분기의 성과를 먼저 살펴보고, ", "그다음에 내년 계획을 이야기합니다."
+    text = first + rest
 
-    assert texts(text, SplitLimits())[0] == "오늘 회의에서는 지난 분기의 성과를 먼저 살펴보고, "
+    assert texts(text, SplitLimits()) == [first, rest]
     assert texts(text, WHOLE) == [text]
 
 
