@@ -58,13 +58,15 @@ class Checkpoint:
         kind: which network.
         config: its sizes.
         state: our names -> tensors, in the precision they were stored in.
-        extras: everything else an upstream file held, by its top-level name, so that it can be
-            written again; empty for checkpoints of our own.
+        container: the entry an upstream file kept its weights under; None for one of our own.
+        extras: everything else that file held, by its top-level name, so that it can be written
+            again as it was.
     """
 
     kind: Kind
     config: Config
     state: dict[str, Tensor]
+    container: str | None = None
     extras: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -43,6 +43,7 @@ def write_native(json_path: Path, checkpoint: Checkpoint) -> None:
         "format_version": FORMAT_VERSION,
         "kind": checkpoint.kind.value,
         "config": config_to_json(checkpoint.config),
+        "container": checkpoint.container,
         "extras": to_json(checkpoint.extras, extra_tensors),
     }
     _save_tensors(_weights_path(json_path), checkpoint.state)
@@ -76,7 +77,11 @@ def read_native(json_path: Path) -> Checkpoint:
         extras = from_json(description.get("extras", {}), extra_tensors)
     except KeyError as error:
         raise CheckpointError(_extras_path(json_path), f"lacks tensor {error}") from error
-    checkpoint = Checkpoint(kind, config, _load_tensors(_weights_path(json_path)), extras)
+    container = description.get("container")
+    if container is not None and not isinstance(container, str):
+        raise CheckpointError(json_path, f"container is a {type(container).__name__}, not a name")
+    state = _load_tensors(_weights_path(json_path))
+    checkpoint = Checkpoint(kind, config, state, container, extras)
     check_state(json_path, checkpoint)
     return checkpoint
 

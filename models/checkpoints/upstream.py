@@ -4,6 +4,7 @@
 - S2 exported ``.pth``: ``weight`` (no posterior encoder), ``config``, ``info``
 - S2 training ``G_*.pth``, ``D_*.pth``: ``model``, ``iteration``, ``optimizer``, ``learning_rate``,
   without a configuration
+- S2 pretrained discriminators: ``weight``
 """
 
 from collections.abc import Mapping
@@ -59,16 +60,16 @@ def read_upstream(
     if any(key.startswith("discriminators.") for key in state):
         ours = s2_keys.from_upstream(state)
         sizes = _discriminator_config(state)
-        checkpoint = Checkpoint(Kind.S2_DISCRIMINATORS, sizes, ours, extras=content)
+        checkpoint = Checkpoint(Kind.S2_DISCRIMINATORS, sizes, ours, container, content)
     elif any(key.startswith(_S1_PREFIX) for key in state):
         without_prefix = {key.removeprefix(_S1_PREFIX): tensor for key, tensor in state.items()}
         s1_config = _s1_config(path, content, without_prefix)
         ours = s1_keys.from_upstream(without_prefix)
-        checkpoint = Checkpoint(Kind.S1, s1_config, ours, extras=content)
+        checkpoint = Checkpoint(Kind.S1, s1_config, ours, container, content)
     else:
         s2_config = config or _s2_config(path, content, state)
         ours = s2_keys.from_upstream(state)
-        checkpoint = Checkpoint(Kind.S2, s2_config, ours, extras=content)
+        checkpoint = Checkpoint(Kind.S2, s2_config, ours, container, content)
     check_state(path, checkpoint)
     return checkpoint
 
@@ -76,17 +77,17 @@ def read_upstream(
 def write_upstream(path: Path, checkpoint: Checkpoint) -> None:
     """Write a file that upstream's tools load. Plain dictionaries only: they need no class.
 
-    A checkpoint that was read from an upstream file gets back all that file held; one of our own is
-    written as an export.
+    A checkpoint that came from an upstream file gets back all that file held; one of our own is
+    written as an export, with the configuration upstream would need.
     """
     if checkpoint.kind is Kind.S1:
         renamed = s1_keys.to_upstream(checkpoint.state)
         weights = {_S1_PREFIX + key: tensor for key, tensor in renamed.items()}
     else:
         weights = s2_keys.to_upstream(checkpoint.state)
-    extras = checkpoint.extras or _export_extras(checkpoint.config)
-    is_training = "iteration" in extras or checkpoint.kind is Kind.S2_DISCRIMINATORS
-    container = _WEIGHTS_OF_TRAINING if is_training else _WEIGHTS_OF_EXPORT
+    is_own = checkpoint.container is None
+    extras = _export_extras(checkpoint.config) if is_own else checkpoint.extras
+    container = checkpoint.container or _WEIGHTS_OF_EXPORT
     contiguous = {key: tensor.contiguous() for key, tensor in weights.items()}
     torch.save({container: contiguous, **extras}, path)
 
@@ -180,7 +181,7 @@ def _export_extras(config: Config) -> dict[str, Any]:
         return {"config": {"data": data, "model": config.to_upstream()}, "info": "GPT-e0"}
     if isinstance(config, S2Config):
         return {"config": _upstream_s2_config(config), "info": "0epoch_0iteration"}
-    return {"iteration": 0, "optimizer": None, "learning_rate": 0.0}
+    return {}
 
 
 def _upstream_s2_config(config: S2Config) -> dict[str, Any]:

@@ -32,9 +32,10 @@ def test_what_was_saved_is_loaded_with_its_bits_and_precision(
 ) -> None:
     state = {key: value.to(dtype) for key, value in Text2Semantic(CONFIG).state_dict().items()}
     extras = {"info": "x", "config": {"lengths": (1, 2), "rates": [0.1, None, True]}}
-    write_native(tmp_path / "voice.json", Checkpoint(Kind.S1, CONFIG, state, extras))
+    write_native(tmp_path / "voice.json", Checkpoint(Kind.S1, CONFIG, state, "weight", extras))
     loaded = read_native(tmp_path / "voice.json")
-    assert (loaded.kind, loaded.config, loaded.extras) == (Kind.S1, CONFIG, extras)
+    assert (loaded.kind, loaded.config) == (Kind.S1, CONFIG)
+    assert (loaded.container, loaded.extras) == ("weight", extras)
     assert loaded.state.keys() == state.keys()
     for key, tensor in state.items():
         assert loaded.state[key].dtype == dtype
@@ -69,6 +70,7 @@ def test_the_name_must_end_in_json(tmp_path: Path) -> None:
     [
         ({"format_version": 2}, "format version 2, not 1"),
         ({"kind": "other"}, "'other' is not a valid Kind; allowed"),
+        ({"container": 1}, "container is a int"),
         ({"config": None}, "the configuration is not an object"),
         ({"config": {"hidden": 3}}, r"unknown configuration fields \['hidden'\]; allowed"),
         ({"config": {"num_heads": 0}}, "num_heads must be 1 or more"),

@@ -97,6 +97,12 @@ def discriminator_training_file() -> dict[str, Any]:
     return training_file(Discriminators(width_divisor=8))
 
 
+def pretrained_discriminators() -> dict[str, Any]:
+    """Published ones hold nothing beside the weights."""
+    content = discriminator_training_file()
+    return {"weight": content["model"]}
+
+
 def saved(tmp_path: Path, content: Any, name: str = "file.pth") -> Path:
     path = tmp_path / name
     torch.save(content, path)
@@ -179,7 +185,14 @@ def test_settings_pickled_as_upstreams_own_class_are_read_without_it(
 
 
 @pytest.mark.parametrize(
-    "build", [s1_file, s2_export, generator_training_file, discriminator_training_file]
+    "build",
+    [
+        s1_file,
+        s2_export,
+        generator_training_file,
+        discriminator_training_file,
+        pretrained_discriminators,
+    ],
 )
 def test_conversion_to_our_format_and_back_loses_nothing(tmp_path: Path, build: Build) -> None:
     content = build()
@@ -193,7 +206,7 @@ def test_conversion_to_our_format_and_back_loses_nothing(tmp_path: Path, build: 
     assert_equal_trees(torch.load(back, weights_only=True), content)
 
 
-@pytest.mark.parametrize("build", [s1_file, s2_export])
+@pytest.mark.parametrize("build", [s1_file, s2_export, pretrained_discriminators])
 def test_a_checkpoint_of_our_own_becomes_an_export_that_reads_the_same(
     tmp_path: Path, build: Build
 ) -> None:

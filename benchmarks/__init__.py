@@ -1,0 +1,1 @@
+"""Measurements: what is compared with what, on which machine, and the numbers."""
