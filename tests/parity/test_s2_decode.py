@@ -156,6 +156,18 @@ def test_exact_chunks_joined_equal_the_reference(case: DecodeCase) -> None:
     assert_near(torch.cat(chunks), case.golden["wav"][0, 0])
 
 
+def test_exact_chunks_of_a_longer_segment_equal_the_whole(case: DecodeCase) -> None:
+    # Longer than a chunk with its context, so that not every chunk sees the whole segment.
+    num_tokens = 50
+    config = case.voice.config
+    segment = replace(
+        case.segment(), semantic_tokens=torch.arange(num_tokens) * 7 % config.codebook_size
+    )
+    (whole,) = decode(case.voice, [segment])
+    chunks = stream_exact(case.voice, segment, first_frames=20, next_frames=60)
+    assert_near(torch.cat(list(chunks)), whole)
+
+
 def test_a_voice_prepared_for_inference_equals_the_reference(case: DecodeCase) -> None:
     with torch.inference_mode(False):
         prepared = copy.deepcopy(case.voice).prepare_for_inference()
