@@ -8,7 +8,7 @@ from typing import Literal
 
 FinishReason = Literal["stop", "length", "time"]
 
-_QUOTES = re.compile(r"[\"“”„‘’「」『』«»*_`]")
+_UNSPOKEN = re.compile(r"[\"“”„‘’「」『』«»*_`\N{REPLACEMENT CHARACTER}]")
 _ASIDE = re.compile(r"\([^()]*\)")
 _SENTENCE_END = re.compile(r"[.!?…~]+(?=\s|$)")
 _HAS_WORD = re.compile(r"[^\W_]")
@@ -79,7 +79,9 @@ class LineCleaner:
         line = self._clean(self._raw, is_whole=True)
         if len(line) > self._max_chars:
             self._finish_reason = "length"
-        return self._release(line if self._finish_reason == "stop" else self._shorten(line))
+        if self._finish_reason != "stop":
+            line = self._shorten(self._clean(self._without_partial_stop(), is_whole=False))
+        return self._release(line)
 
     def _release(self, line: str) -> str:
         # Punctuation alone is no line: held, so that an empty line has released nothing.
@@ -99,7 +101,7 @@ class LineCleaner:
         return self._raw[: len(self._raw) - held]
 
     def _clean(self, raw: str, *, is_whole: bool) -> str:
-        text = _QUOTES.sub("", raw)
+        text = _UNSPOKEN.sub("", raw)
         while (shorter := _ASIDE.sub(" ", text)) != text:
             text = shorter
         text = text.partition("(")[0].replace(")", "")
@@ -128,7 +130,6 @@ class LineCleaner:
 
     def _shorten(self, line: str) -> str:
         """End a line that was cut off after its last whole sentence, else after a whole word."""
-        line = line[: self._max_chars + 1]
         ends = [end.end() for end in _SENTENCE_END.finditer(line) if end.end() <= self._max_chars]
         if ends:
             return line[: ends[-1]]

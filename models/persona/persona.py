@@ -6,10 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 from models.persona.scene import Scene, neutralize
 from models.persona.speech_level import SpeechLevel
+
+
+def _within_one_section(text: str) -> str:
+    if "###" in text:
+        raise ValueError("holds '###', which opens a section of the prompt")
+    return text
+
 
 _MAX_FILE_BYTES = 256 * 1024
 
@@ -65,10 +79,10 @@ class Sampling:
 
     `temperature` 0 takes the likeliest token. `top_p` keeps the smallest set of tokens that holds
     this much probability. `repetition_penalty` divides the logits of tokens already in the line
-    (Keskar et al. 2019, CTRL, section 4.1). No run of `no_repeat_tokens` is taken from the prompt
-    or repeated in the line (0: no such rule). Beyond `sentence_tokens` a sentence is pressed to
-    end. `max_new_tokens` bounds the work of one line and `max_line_chars` its length, after which
-    it ends at its last whole sentence.
+    (Keskar et al. 2019, CTRL, section 4.1). No run of `no_repeat_tokens` is taken from the
+    examples or repeated in the line (below 2: no such rule). Beyond `sentence_tokens` a sentence is
+    pressed to end. `max_new_tokens` bounds the work of one line and `max_line_chars` its length,
+    after which it ends at its last whole sentence.
     """
 
     __pydantic_config__ = _STRICT
@@ -102,7 +116,7 @@ class Persona:
     base_model: ShortText
     script: Script
     speech_level: SpeechLevel | None
-    instruction: Text
+    instruction: Annotated[Text, AfterValidator(_within_one_section)]
     template: Template
     speaker_names: tuple[ShortText, ...]
     stop: tuple[ShortText, ...]

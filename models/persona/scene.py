@@ -41,8 +41,7 @@ def neutralize(text: str) -> str:
     a `[지문: …]` tag, or spell one of the model's special tokens.
     """
     printable = "".join(
-        " " if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") else char
-        for char in text
+        " " if unicodedata.category(char).startswith("C") else char for char in text
     )
     one_hash = re.sub(r"#[#\s]*#", "#", printable.translate(_LOOK_ALIKES))
     return " ".join(one_hash.split())

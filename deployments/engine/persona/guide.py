@@ -7,7 +7,8 @@ slips into narration. The guide changes the logits of one line before each draw:
   line never draws a polite ending; the line may end only after a sentence mark;
 - ending pressure: once a sentence is long, its endings gain with every further token, the idea of
   transformers' `ExponentialDecayLengthPenalty`;
-- no repeats: a run of tokens that occurred in the prompt or in the line is not drawn again.
+- no repeats: a run of tokens of the character sheet, an example or the line is not drawn again;
+  the scene's own words may be, for a line often takes them up.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class LineGuide:
 
     Args:
         speech_level: None leaves the level to the model.
-        prompt_ids: token ids of the whole prompt; runs of them are not repeated.
+        prefix_ids: token ids of character sheet and examples; runs of them are not repeated.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class LineGuide:
         *,
         speech_level: SpeechLevel | None,
         sampling: Sampling,
-        prompt_ids: Sequence[int],
+        prefix_ids: Sequence[int],
     ) -> None:
         self._choices = choices
         self._level = speech_level
@@ -54,9 +55,10 @@ class LineGuide:
         self._num_sentence_tokens = 0
         self._line_ids: list[int] = []
         self._followers: defaultdict[tuple[int, ...], set[int]] = defaultdict(set)
-        for end in range(self._context_size, len(prompt_ids)):
-            context = tuple(prompt_ids[end - self._context_size : end])
-            self._followers[context].add(prompt_ids[end])
+        if self._context_size > 0:
+            for end in range(self._context_size, len(prefix_ids)):
+                context = tuple(prefix_ids[end - self._context_size : end])
+                self._followers[context].add(prefix_ids[end])
 
     def observe(self, idx: int) -> None:
         """Take note of the choice that was drawn."""
@@ -69,7 +71,7 @@ class LineGuide:
 
     def adjust(self, logits: Tensor, text: str) -> Tensor:
         """Return `logits` `(choice,)`, in float32, as they should be drawn from after `text`."""
-        adjusted = logits.float()
+        adjusted = logits.float().clone()
         self._press(adjusted)
         if self._level is not None:
             self._keep_level(adjusted, text, self._level)

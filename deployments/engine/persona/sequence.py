@@ -100,7 +100,7 @@ class Sequence:
 
     def _new_text(self) -> str:
         """Text of the tokens not turned into text yet; waits for the rest of a split character."""
-        text: str = self._tokenizer.decode(self._new_ids, skip_special_tokens=True)
+        text = str(self._tokenizer.decode(self._new_ids, skip_special_tokens=True))
         if text.endswith("\N{REPLACEMENT CHARACTER}"):
             return ""
         new = text[len(self._text) :]

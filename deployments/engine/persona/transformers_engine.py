@@ -23,6 +23,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from deployments.engine.persona.protocol import (
     BaseModelMismatch,
@@ -108,6 +109,7 @@ class TransformersEngine:
         max_line_s: float = 30.0,
     ) -> TransformersEngine:
         """Load model and tokenizer from a folder that `ensure_base_model` made."""
+        disable_progress_bar()  # a replica's log is no terminal
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         return cls(
@@ -129,6 +131,9 @@ class TransformersEngine:
         task = asyncio.create_task(self._serve(request, events), name=request.request_id)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # Read only if the task ended without a result: the engine was closed.
+        closed = EngineError("the persona engine was closed")
+        task.add_done_callback(lambda _: events.put_nowait(closed))
         try:
             while True:
                 event = await events.get()
@@ -139,6 +144,7 @@ class TransformersEngine:
                     return
         finally:
             task.cancel()
+            await asyncio.wait({task})
 
     async def warm(self, persona: Persona) -> None:
         """See `PersonaEngine.warm`."""
@@ -160,6 +166,7 @@ class TransformersEngine:
         self._is_closed = True
         for task in self._tasks:
             task.cancel()
+        # Ends after the step that is being computed.
         await asyncio.to_thread(self._worker.shutdown)
 
     def _check(self, persona: Persona) -> None:

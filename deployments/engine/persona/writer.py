@@ -105,7 +105,7 @@ class LineWriter:
                 choices,
                 speech_level=persona.speech_level,
                 sampling=sampling,
-                prompt_ids=[*prefix.token_ids, *suffix_ids],
+                prefix_ids=prefix.token_ids,
             ),
             sampler=Sampler(sampling, seed, len(choices.token_ids)),
             cleaner=LineCleaner(

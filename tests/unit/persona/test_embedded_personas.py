@@ -1,0 +1,53 @@
+"""The embedded characters on their real base model."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+import models
+from deployments.engine.persona.protocol import LineDone, LineRequest
+from deployments.engine.persona.transformers_engine import TransformersEngine
+from models.persona.base_model import BASE_MODEL, ensure_base_model
+from models.persona.persona import Persona
+from models.persona.scene import Scene
+from models.persona.speech_level import level_of
+
+PERSONAS = Path(models.__file__).parent / "embedded" / "personas"
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[TransformersEngine]:
+    engine = TransformersEngine.from_folder(
+        ensure_base_model(), base_model=BASE_MODEL, num_threads=1
+    )
+    yield engine
+    asyncio.run(engine.close())
+
+
+async def say(engine: TransformersEngine, persona: Persona, scene: str) -> LineDone:
+    wanted = LineRequest("real", persona, Scene.parse(scene), seed=1)
+    async with aclosing(engine.generate(wanted)) as events:
+        done = [event async for event in events][-1]
+    assert isinstance(done, LineDone)
+    return done
+
+
+@pytest.mark.parametrize("persona_id", ["bujang", "sinip"])
+def test_a_character_says_whole_sentences_in_its_speech_level(
+    engine: TransformersEngine, persona_id: str
+) -> None:
+    persona = Persona.load(PERSONAS / persona_id / "1")
+
+    done = asyncio.run(say(engine, persona, "프린터가 또 고장 났다. [지문: 한숨을 쉬며]"))
+
+    sentences = re.findall(r"[^.!?…~]+[.!?…~]+", done.text)
+    assert "".join(sentences) == done.text
+    assert {level_of(sentence) for sentence in sentences} == {persona.speech_level}
+    assert re.fullmatch(r"[가-힣 .,!?…~]+", done.text)
+    assert done.finish_reason == "stop"

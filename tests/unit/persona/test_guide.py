@@ -1,0 +1,89 @@
+"""The guide: speech level, ending pressure, no repeats."""
+
+from __future__ import annotations
+
+import torch
+
+from deployments.engine.persona.choices import Choices
+from deployments.engine.persona.guide import LineGuide
+from models.persona.persona import Sampling
+from models.persona.speech_level import SpeechLevel
+from models.persona.vocabulary import Vocabulary
+
+# 가 나 어요 . , newline
+CHOICES = Choices(
+    Vocabulary(
+        token_ids=(10, 11, 12, 20, 21, 30),
+        sentence_ends=(3,),
+        pauses=(4,),
+        line_ends=(5,),
+        polite_endings=(2,),
+    ),
+    head=torch.zeros(6, 4),
+)
+GA, NA, YO, MARK, COMMA, BREAK = range(6)
+
+
+def guide(
+    level: SpeechLevel | None, prefix_ids: tuple[int, ...] = (), **sampling: int
+) -> LineGuide:
+    return LineGuide(
+        CHOICES, speech_level=level, sampling=Sampling(**sampling), prefix_ids=prefix_ids
+    )
+
+
+def ruled_out(line: LineGuide, text: str) -> set[int]:
+    logits = line.adjust(torch.zeros(6), text)
+    return {idx for idx, value in enumerate(logits.tolist()) if value == -float("inf")}
+
+
+def test_a_polite_sentence_ends_only_politely() -> None:
+    assert ruled_out(guide("polite"), "그렇다") == {MARK, COMMA, BREAK}
+    assert ruled_out(guide("polite"), "그래요") == {BREAK}
+    assert ruled_out(guide("polite"), "그래요.") == set()
+
+
+def test_a_plain_line_never_draws_a_polite_ending() -> None:
+    assert ruled_out(guide("plain"), "그렇다") == {YO, BREAK}
+
+
+def test_without_a_level_nothing_is_ruled_out() -> None:
+    assert ruled_out(guide(None), "그래요") == set()
+
+
+def test_endings_gain_with_every_token_that_a_sentence_is_too_long() -> None:
+    line = guide("polite", sentence_tokens=2)
+    gains = []
+    for idx in (GA, NA, GA, NA, MARK):
+        logits = line.adjust(torch.zeros(6), "그래요")
+        gains.append((logits[MARK].item(), logits[YO].item()))
+        line.observe(idx)
+    gains.append((line.adjust(torch.zeros(6), "그래요.")[MARK].item(), 0.0))
+
+    expected = [0.0, 0.0, 0.0, 0.3, 0.6, 0.0]
+    torch.testing.assert_close([mark for mark, _ in gains], expected)
+    torch.testing.assert_close([polite for _, polite in gains[:5]], expected[:5])
+
+
+def test_a_run_of_the_prefix_is_not_drawn_again() -> None:
+    line = guide(None, prefix_ids=(10, 11, 10, 20), no_repeat_tokens=3)
+    line.observe(GA)
+    assert ruled_out(line, "") == set()
+    line.observe(NA)
+    assert ruled_out(line, "") == {GA}
+
+
+def test_a_run_of_the_line_is_not_drawn_again() -> None:
+    line = guide(None, no_repeat_tokens=2)
+    for idx in (GA, NA, GA):
+        line.observe(idx)
+
+    assert ruled_out(line, "") == {NA}
+
+
+def test_an_end_is_no_repeat() -> None:
+    line = guide(None, prefix_ids=(10, 20, 11, 30), no_repeat_tokens=2)
+    line.observe(GA)
+    assert ruled_out(line, "") == set()
+    line.observe(NA)
+    assert ruled_out(line, "") == set()

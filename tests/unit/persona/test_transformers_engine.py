@@ -1,0 +1,278 @@
+"""The engine on a tiny random model: repeatable, apart, bounded, and free when left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import TypeVar
+
+import pytest
+
+from deployments.engine.persona.protocol import (
+    BaseModelMismatch,
+    EmptyLine,
+    EngineBusy,
+    EngineError,
+    LineDone,
+    LineRequest,
+    LineTimeout,
+    PromptTooLong,
+    TextDelta,
+)
+from deployments.engine.persona.transformers_engine import TransformersEngine
+from deployments.engine.persona.writer import LineWriter
+from models.persona.persona import Persona, Sampling
+from models.persona.scene import Scene, Turn
+from tests.unit.persona.personas import make_persona
+from tests.unit.persona.tiny import tiny_engine, tiny_model, tiny_tokenizer
+
+Result = TypeVar("Result")
+
+PERSONA = make_persona()
+OTHER = make_persona(persona_id="other", instruction="너는 이장이다.", examples=())
+
+
+def request(seed: int = 0, persona: Persona = PERSONA, **changes: object) -> LineRequest:
+    fields = {"request_id": f"r{seed}", "scene": Scene("배가 고프다."), "seed": seed} | changes
+    return LineRequest(persona=persona, **fields)  # type: ignore[arg-type]
+
+
+def with_engine(act: Callable[[TransformersEngine], Awaitable[Result]], **changes: float) -> Result:
+    async def run() -> Result:
+        engine = tiny_engine(**changes)
+        try:
+            return await act(engine)
+        finally:
+            await engine.close()
+
+    return asyncio.run(run())
+
+
+async def line(engine: TransformersEngine, wanted: LineRequest) -> LineDone:
+    """Write a line to its end; its deltas must be its text."""
+    async with aclosing(engine.generate(wanted)) as events:
+        *deltas, done = [event async for event in events]
+    assert isinstance(done, LineDone)
+    assert "".join(delta.text for delta in deltas if isinstance(delta, TextDelta)) == done.text
+    return done
+
+
+def test_a_seed_gives_its_line_again() -> None:
+    async def act(engine: TransformersEngine) -> list[str]:
+        return [(await line(engine, request(seed))).text for seed in (1, 2, 1)]
+
+    first, other, again = with_engine(act)
+
+    assert first == again
+    assert first != other
+
+
+def test_requests_at_once_get_what_they_get_alone() -> None:
+    wanted = [request(seed, persona) for seed in (1, 2, 3) for persona in (PERSONA, OTHER)]
+
+    async def alone(engine: TransformersEngine) -> list[str]:
+        return [(await line(engine, one)).text for one in wanted]
+
+    async def at_once(engine: TransformersEngine) -> list[str]:
+        return [done.text for done in await asyncio.gather(*(line(engine, one) for one in wanted))]
+
+    assert with_engine(at_once) == with_engine(alone)
+
+
+def test_a_warm_persona_reads_only_the_scene_and_says_the_same() -> None:
+    async def act(engine: TransformersEngine) -> list[LineDone]:
+        cold = await line(engine, request(3))
+        return [cold, await line(engine, request(3))]
+
+    cold, warm = with_engine(act)
+
+    assert cold.num_cached_tokens == 0
+    assert 0 < warm.num_cached_tokens < warm.num_prompt_tokens
+    assert warm.text == cold.text
+
+
+def test_the_prefix_kept_longest_unused_goes_first() -> None:
+    async def act(engine: TransformersEngine) -> list[int]:
+        await engine.warm(PERSONA)
+        await engine.warm(OTHER)
+        return [
+            (await line(engine, request(0, persona))).num_cached_tokens
+            for persona in (OTHER, PERSONA)
+        ]
+
+    kept, dropped = with_engine(act, max_prefixes=1)
+
+    assert kept > 0
+    assert dropped == 0
+
+
+def test_a_consumer_that_leaves_frees_the_engine() -> None:
+    async def act(engine: TransformersEngine) -> int:
+        endless = request(sampling=Sampling(max_new_tokens=512, max_line_chars=1000))
+        async with aclosing(engine.generate(endless)) as events:
+            await anext(events)
+        await line(engine, request(1))
+        return engine.health().num_running
+
+    assert with_engine(act) == 0
+
+
+def test_an_aborted_sequence_takes_no_further_step() -> None:
+    writer = LineWriter(
+        tiny_model(),
+        tiny_tokenizer(),
+        max_prompt_tokens=1024,
+        max_history_tokens=256,
+        max_line_s=30.0,
+        max_prefixes=1,
+    )
+    sequence = writer.start(request(), 0)
+    sequence.advance(2)
+
+    sequence.abort()
+
+    assert sequence.advance(100) == ""
+    assert sequence.num_new_tokens == 2
+
+
+def test_a_consumer_that_is_slow_blocks_nobody() -> None:
+    async def act(engine: TransformersEngine) -> tuple[str, str]:
+        async with aclosing(engine.generate(request(1))) as slow:
+            first = await anext(slow)
+            quick = await line(engine, request(2))
+            rest = [event async for event in slow]
+        assert isinstance(first, TextDelta) and isinstance(rest[-1], LineDone)
+        return quick.text, rest[-1].text
+
+    async def alone(engine: TransformersEngine) -> tuple[str, str]:
+        return (await line(engine, request(2))).text, (await line(engine, request(1))).text
+
+    assert with_engine(act) == with_engine(alone)
+
+
+def test_one_more_request_than_may_wait_is_refused() -> None:
+    async def act(engine: TransformersEngine) -> tuple[int, int]:
+        lines = [asyncio.create_task(line(engine, request(seed))) for seed in range(2)]
+        await asyncio.sleep(0)
+        waiting = engine.health().num_waiting
+        with pytest.raises(EngineBusy, match="1 lines already wait"):
+            await line(engine, request(2))
+        await asyncio.gather(*lines)
+        return waiting, engine.health().num_waiting
+
+    assert with_engine(act, max_waiting=1) == (1, 0)
+
+
+def test_leaving_the_queue_makes_room() -> None:
+    async def act(engine: TransformersEngine) -> str:
+        lines = [asyncio.create_task(line(engine, request(seed))) for seed in range(2)]
+        await asyncio.sleep(0)
+        lines[1].cancel()
+        await asyncio.gather(lines[1], return_exceptions=True)
+        text = (await line(engine, request(2))).text
+        await lines[0]
+        return text
+
+    async def alone(engine: TransformersEngine) -> str:
+        return (await line(engine, request(2))).text
+
+    assert with_engine(act, max_waiting=1) == with_engine(alone)
+
+
+def test_an_empty_line_is_drawn_once_more_with_the_next_seed() -> None:
+    # About half of all first characters end the line at once.
+    persona = make_persona(stop=tuple("가나다라마바사아자차카타파하\n부장지시입력대"))
+
+    async def act(engine: TransformersEngine) -> list[tuple[int, LineDone | None]]:
+        results: list[tuple[int, LineDone | None]] = []
+        for seed in range(0, 60, 2):
+            try:
+                results.append((seed, await line(engine, request(seed, persona))))
+            except EmptyLine:
+                results.append((seed, None))
+        return results
+
+    offsets = [done.seed - seed if done else None for seed, done in with_engine(act)]
+
+    assert set(offsets) == {0, 1, None}
+
+
+def test_a_line_without_a_whole_word_is_an_error() -> None:
+    async def act(engine: TransformersEngine) -> None:
+        await line(engine, request(sampling=Sampling(max_new_tokens=1)))
+
+    with pytest.raises(EmptyLine, match="tester@1"):
+        with_engine(act)
+
+
+def test_no_word_within_the_time_is_an_error() -> None:
+    async def act(engine: TransformersEngine) -> None:
+        await line(engine, request())
+
+    with pytest.raises(LineTimeout, match="no word within"):
+        with_engine(act, max_line_s=-1.0)
+
+
+def test_a_persona_of_another_base_model_is_refused() -> None:
+    async def act(engine: TransformersEngine) -> None:
+        await line(engine, request(0, make_persona(base_model="huge")))
+
+    with pytest.raises(BaseModelMismatch, match="made for huge"):
+        with_engine(act)
+
+
+def test_a_prompt_that_is_too_long_is_refused_with_the_limit() -> None:
+    async def act(engine: TransformersEngine) -> None:
+        await line(engine, request(scene=Scene("뷁" * 100)))
+
+    with pytest.raises(PromptTooLong, match="at most 200"):
+        with_engine(act, max_prompt_tokens=200)
+
+
+def test_history_beyond_its_budget_is_left_out() -> None:
+    history = tuple(Turn("character", "배고프다.") for _ in range(10))
+
+    async def act(engine: TransformersEngine) -> LineDone:
+        return await line(engine, request(history=history))
+
+    done = with_engine(act, max_history_tokens=40)
+
+    # "### 대사\n배고프다.\n\n" is 14 characters, each a token.
+    assert done.num_history_turns == 2
+
+
+def test_a_closed_engine_refuses_and_says_so() -> None:
+    async def act() -> bool:
+        engine = tiny_engine()
+        await engine.close()
+        with pytest.raises(EngineError, match="closed"):
+            await line(engine, request())
+        return engine.health().is_ready
+
+    assert asyncio.run(act()) is False
+
+
+def test_closing_the_engine_ends_the_lines_it_writes() -> None:
+    async def act(engine: TransformersEngine) -> None:
+        lines = [asyncio.create_task(line(engine, request(seed))) for seed in range(3)]
+        await asyncio.sleep(0)
+        await engine.close()
+        for one in lines:
+            with pytest.raises(EngineError, match="closed"):
+                await one
+
+    with_engine(act)
+
+
+def test_no_line_holds_half_a_character() -> None:
+    # Of the tokens of this script most are single bytes.
+    persona = make_persona(script="any", stop=("###",))
+
+    async def act(engine: TransformersEngine) -> list[str]:
+        return [(await line(engine, request(seed, persona))).text for seed in range(8)]
+
+    lines = with_engine(act)
+
+    assert any(not "가" <= char <= "힣" for char in "".join(lines))
+    assert not any("\N{REPLACEMENT CHARACTER}" in text for text in lines)
