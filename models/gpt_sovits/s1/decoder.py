@@ -137,11 +137,11 @@ class S1Decoder:
         self._check_prompt(phoneme_ids, bert_features, prompt_tokens)
         num_phonemes, num_tokens = len(phoneme_ids), len(prompt_tokens)
         cache.start(slot, num_phonemes, num_tokens)
-        text = F.embedding(phoneme_ids, self.phoneme_embedding)
-        text = text + self.bert_projection(bert_features.to(self.dtype))
+        text = F.embedding(phoneme_ids.to(self.device), self.phoneme_embedding)
+        text = text + self.bert_projection(bert_features.to(self.device, self.dtype))
         columns = torch.arange(max(num_phonemes, num_tokens), device=self.device)
         text = self._add_positions(text, columns[:num_phonemes], self.text_position_scale)
-        audio = F.embedding(prompt_tokens, self.token_embedding)
+        audio = F.embedding(prompt_tokens.to(self.device), self.token_embedding)
         audio = self._add_positions(audio, columns[:num_tokens], self.audio_position_scale)
         attention = _PrefillAttention(cache, slot, num_phonemes, num_tokens)
         hidden = self._run_layers(torch.cat((text, audio)), attention)
@@ -161,13 +161,12 @@ class S1Decoder:
             (row, vocab) float32: logits of the token after.
 
         Raises:
-            ValueError: a slot is empty or full, or the numbers of tokens and slots differ.
+            ValueError: a slot is empty or full, or the numbers of tokens and slots differ; nothing
+                has been written then.
         """
         if len(tokens) != len(slots) or not slots:
             raise ValueError(f"{len(tokens)} tokens for {len(slots)} slots; need one each")
-        if unfilled := [slot for slot in slots if cache.lengths[slot] == 0]:
-            raise ValueError(f"slots {unfilled} hold no sequence; prefill first")
-        positions = [cache.advance(slot) for slot in slots]
+        positions = cache.advance(slots)
         audio_positions = torch.tensor(
             [
                 position - cache.text_lengths[slot]
@@ -175,7 +174,7 @@ class S1Decoder:
             ],
             device=self.device,
         )
-        hidden = F.embedding(tokens, self.token_embedding)
+        hidden = F.embedding(tokens.to(self.device), self.token_embedding)
         hidden = self._add_positions(hidden, audio_positions, self.audio_position_scale)
         num_padding = -len(slots) % self.row_bucket
         attention = _DecodeAttention(cache, slots, positions, num_padding)

@@ -1,5 +1,8 @@
 """The keys and values of the sequences that decode together."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -52,8 +55,10 @@ class KVCache:
         """Give the slot to a new sequence whose first positions are about to be written.
 
         Raises:
-            ValueError: the sequence does not fit.
+            ValueError: the slot does not exist, or the sequence does not fit.
         """
+        if not 0 <= slot < self.num_slots:
+            raise ValueError(f"slot {slot} does not exist; there are {self.num_slots}")
         length = text_length + prompt_length
         if length > self.capacity:
             raise ValueError(
@@ -63,17 +68,24 @@ class KVCache:
         self.lengths[slot] = length
         self.text_lengths[slot] = text_length
 
-    def advance(self, slot: int) -> int:
-        """Take the next position of the slot.
+    def advance(self, slots: Sequence[int]) -> list[int]:
+        """Take the next position of each slot, in order; none if one of them has none left.
 
         Raises:
-            ValueError: the slot is full.
+            ValueError: a slot does not exist, holds no sequence, or is full.
         """
-        position = self.lengths[slot]
-        if position >= self.capacity:
-            raise ValueError(f"slot {slot} is full: the cache holds {self.capacity} positions")
-        self.lengths[slot] = position + 1
-        return position
+        for slot, num_new in Counter(slots).items():
+            if not 0 <= slot < self.num_slots:
+                raise ValueError(f"slot {slot} does not exist; there are {self.num_slots}")
+            if self.lengths[slot] == 0:
+                raise ValueError(f"slot {slot} holds no sequence; prefill first")
+            if self.lengths[slot] + num_new > self.capacity:
+                raise ValueError(f"slot {slot} is full: the cache holds {self.capacity} positions")
+        positions = []
+        for slot in slots:
+            positions.append(self.lengths[slot])
+            self.lengths[slot] += 1
+        return positions
 
 
 def whole_blocks(length: int) -> int:

@@ -118,15 +118,29 @@ def test_a_malformed_prompt_is_refused_with_what_is_allowed(
         tiny_decoder.prefill(**(prompt | change), cache=cache, slot=0)
 
 
-def test_a_step_is_refused_for_an_empty_or_a_full_slot(tiny_decoder: S1Decoder) -> None:
-    cache = tiny_decoder.new_cache(num_slots=2, capacity=16)
-    with pytest.raises(ValueError, match=r"slots \[1\] hold no sequence"):
-        tiny_decoder.decode(torch.tensor([1]), [1], cache)
-    phoneme_ids = torch.zeros(16, dtype=torch.int64)
+@pytest.mark.parametrize(
+    ("slots", "message"),
+    [
+        ([0, 1], "slot 1 is full: the cache holds 16 positions"),
+        ([0, 2], "slot 2 holds no sequence"),
+        ([0, 3], "slot 3 does not exist; there are 3"),
+        ([0, -1], "slot -1 does not exist"),
+        ([0] * 14, "slot 0 is full"),
+        ([0], "2 tokens for 1 slots; need one each"),
+    ],
+)
+def test_a_step_that_one_slot_cannot_take_is_refused_for_all(
+    tiny_decoder: S1Decoder, slots: list[int], message: str
+) -> None:
+    cache = tiny_decoder.new_cache(num_slots=3, capacity=16)
     none = torch.zeros(0, dtype=torch.int64)
-    tiny_decoder.prefill(phoneme_ids, torch.zeros(16, 12), none, cache, slot=0)
-    with pytest.raises(ValueError, match="slot 0 is full"):
-        tiny_decoder.decode(torch.tensor([1]), [0], cache)
+    for slot, length in ((0, 3), (1, 16)):
+        phoneme_ids = torch.zeros(length, dtype=torch.int64)
+        tiny_decoder.prefill(phoneme_ids, torch.zeros(length, 12), none, cache, slot)
+    tokens = torch.ones(max(2, len(slots)), dtype=torch.int64)
+    with pytest.raises(ValueError, match=message):
+        tiny_decoder.decode(tokens, slots, cache)
+    assert cache.lengths == [3, 16, 0]
 
 
 @pytest.mark.parametrize(
