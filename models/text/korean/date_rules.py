@@ -94,6 +94,8 @@ def _read_quarter(match: Match) -> str | None:
 def _read_anniversary(match: Match) -> str | None:
     """6·25 -> 육이오; 10·26 -> 십이륙 is heard too, the plain digits are 십이육."""
     month_value, day = match[1], match[2]
+    if not _is_day(int(month_value), int(day)):
+        return None
     if (month_value, day) == ("12", "12"):
         return "십이십이"
     return (sino(int(month_value)) if len(month_value) > 1 else digits(month_value)) + (
@@ -179,7 +181,7 @@ DATE_RULES: list[Rule] = [
         r"(0?\d|1[0-2])\s?월(?=[^가-힣]|$|달|말|초|중|의|에|은|는|이|가|을|를|도|로|과|와|까지|부터|분|호|생|쯤|경|이|령|보다|마다|만|하순|상순|중순|세|급)",
         _read_month,
     ),
-    rule(r"0(\d)(?=(년|월|일|시|분|초)(?!생|대|학번))", _read_padded),
+    rule(r"0(\d)(?=(월|일|시|분|초))", _read_padded),
     rule(r"0(\d)(?=\s(월|일|시|분|초))", _read_padded),
 ]
 

@@ -81,7 +81,7 @@ def _fold_char(char: str) -> str:
     plain = unicodedata.normalize("NFKC", char)
     if "⁄" in plain:
         plain = " " + plain  # 3½ is three and a half, not 31/2
-    elif plain.isdigit():
+    elif unicodedata.decomposition(char).startswith("<circle>"):
         plain += " "  # ①②: two numbers
     plain = "".join(_COMPATIBILITY_JAMO.get(c, _SAME.get(c, c)) for c in plain)
     if (

@@ -171,6 +171,7 @@ ADDRESS_TOKEN_RULES: list[Rule] = [
 ]
 
 LATIN_RULES: list[Rule] = [
+    rule(r"[Tt]_+[Tt](?![A-Za-z])|OTL(?![A-Za-z])|[xX]D(?![A-Za-z0-9])", lambda _match: ""),
     rule("[Ⅰ-ⅿ]", _read_roman),
     rule(r"([A-Za-z]{1,10})(\d{1,4}\.\d{1,4})(?![\d.])", _read_release),
     rule(r"(?i:(vol|ver|ep|lv|ch|no|pp|p))\.\s?(\d{1,6})(?![\d.])", _read_abbreviation),

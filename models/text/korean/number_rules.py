@@ -3,7 +3,7 @@
 import re
 
 from models.text.korean.counters import counted, counter_after, ordinal
-from models.text.korean.numbers import digits, sino
+from models.text.korean.numbers import adnominal, digits, sino
 from models.text.korean.rule import (
     DECIMAL,
     MAGNITUDE,
@@ -11,7 +11,6 @@ from models.text.korean.rule import (
     Rule,
     after,
     before,
-    joins_number,
     rule,
 )
 from models.text.tables import read_table
@@ -47,8 +46,8 @@ _SCORE_BEFORE = re.compile(
 )
 _SCORE_AFTER = re.compile(
     r"\s?(?:로|으로|의|으로만)?\s?(?:비율|승|이겼|이긴|졌|진|승리|패배|패|역전|동점|무승부|스코어|비|완승|대승|완패|신승|끝|앞|뒤|마무리|비긴|비겼|압승|리드|꺾|누르|제압|잡)"
-    r"|\s?(?:였|이었|이다|입니다|예요|이에요)"
 )
+_BEFORE_SIGN = " \n\t([{~,:;=<>/\"'"
 _PRESSURE = re.compile("혈압|mmHg")
 _TEMPERATURE_WORD = re.compile(r"(?:섭씨|화씨|영하|영상)$")
 
@@ -93,11 +92,9 @@ def _read_counted_range(match: Match) -> str | None:
 
 
 def _read_decade_range(match: Match) -> str | None:
-    """20~30대 -> 이삼십대."""
-    low, high = int(match[1]), int(match[2])
-    if high - low != 10:
-        return None
-    return sino(low // 10) + sino(high)
+    """20~30대 and 2~30대 -> 이삼십대."""
+    low, high = int(match[1].rstrip("0")), int(match[2].rstrip("0"))
+    return sino(low) + sino(high * 10) if high == low + 1 else None
 
 
 def _read_hyphen_range(match: Match) -> str | None:
@@ -206,6 +203,17 @@ def _read_dimensions(match: Match) -> str | None:
     return (" 바이 " if large else " 곱하기 ").join(spoken_number(n) for n in numbers)
 
 
+def _read_power(match: Match) -> str | None:
+    exponent = {"2": "제곱", "3": "세제곱"}.get(match[2], spoken_number(match[2]) + "제곱")
+    return f"{spoken_number(match[1])}의 {exponent}"
+
+
+def _read_listed_count(match: Match) -> str | None:
+    """2, 3개 -> 두, 세 개."""
+    high = counted(match[2], before(match), after(match))
+    return f"{adnominal(int(match[1]))}, {high}" if high is not None else None
+
+
 def _read_bundle(match: Match) -> str | None:
     names = {"1": "원", "2": "투", "3": "쓰리"}
     return f"{names[match[1]]} 플러스 {names[match[2]]}"
@@ -223,7 +231,7 @@ def _read_amount(match: Match) -> str | None:
 
 
 def _read_signed(match: Match) -> str | None:
-    if joins_number(match) or re.search("[가-힣)]$", match.string[: match.start()][-1:]):
+    if match.start() and match.string[match.start() - 1] not in _BEFORE_SIGN:
         return None
     return {"-": "마이너스 ", "+": "플러스 ", "±": "플러스마이너스 "}[match[0][0]]
 
@@ -263,7 +271,8 @@ QUANTITY_RULES: list[Rule] = [
         rf"-({DECIMAL})(?=\s?도(?![가-힣]|시|로)|\s?도(?:까지|로 |의|에|를|가|는|씩|이하|정도))",
         _read_degrees_below_zero,
     ),
-    rule(r"([1-9]0)\s?[~-]\s?([1-9]0)(?=대(?![0-9]))", _read_decade_range),
+    rule(r"([1-9]0)\s?[~-]\s?([1-9]0)(?=대(?![0-9])|년대)", _read_decade_range),
+    rule(r"([1-9])\s?~\s?([1-9]0)(?=\s?[가-힣])", _read_decade_range),
     rule(r"(\d{1,3})\s?~\s?(\d{1,3})(?!\d|[,.]\d)", _read_counted_range),
     rule(r"(\d{1,3})-(\d{1,3})(?![\d-])(?=[가-힣])", _read_counted_range),
     rule(r"((?:19|20)\d\d)\s?-\s?((?:19|20)\d\d)(?![\d-])", _read_year_range),
@@ -273,6 +282,8 @@ QUANTITY_RULES: list[Rule] = [
         _read_hyphen_range,
     ),
     rule(r"([1-3])\+([1-3])(?!\s?[=\d])", _read_bundle),
+    rule(r"(\d{1,9})\^(\d{1,3})", _read_power),
+    rule(r"([1-9]),\s?([1-9])(?=\s?[가-힣])", _read_listed_count),
     rule(rf"{DECIMAL}(?:\s?[x×X*]\s?{DECIMAL})+(?!\s?=)(?![\d])", _read_dimensions),
     rule(
         rf"{_NUMBER}(?P<magnitude>{MAGNITUDE})?(?:(?P<unit>{_UNIT})(?:/(?P<rate>{_UNIT}))?)(?![A-Za-z0-9²³])",

@@ -69,8 +69,8 @@ def to_letters(text: str) -> str:
 
 def _letters(match: re.Match[str]) -> str:
     syllable: str = match[0]
-    onset, rest = divmod(ord(syllable) - ord("가"), 588)
-    vowel, coda = divmod(rest, 28)
+    onset, rest = divmod(ord(syllable) - ord("가"), len(_VOWELS) * len(_CODAS))
+    vowel, coda = divmod(rest, len(_CODAS))
     return _ONSETS[onset] + _VOWELS[vowel] + _CODAS[coda]
 
 

@@ -19,7 +19,6 @@ DECIMAL = rf"{INTEGER}(?:\.\d+)?"
 MAGNITUDE = "(?:[십백천]?[만억조경해]|[십백천])"
 
 _CONTEXT_CHARS = 24
-_LATIN_OR_DIGIT = re.compile("[A-Za-z0-9]")
 
 
 def rule(pattern: str, read: Callable[[Match], str | None]) -> Rule:
@@ -38,8 +37,3 @@ def before(match: Match) -> str:
 def after(match: Match) -> str:
     """The text just after the match."""
     return match.string[match.end() : match.end() + _CONTEXT_CHARS]
-
-
-def joins_number(match: Match) -> bool:
-    """Whether a digit or a Latin letter touches the match on its left."""
-    return match.start() > 0 and bool(_LATIN_OR_DIGIT.match(match.string[match.start() - 1]))

@@ -1,6 +1,7 @@
 """Signs between words: what is spoken, what becomes a pause, what is silent."""
 
 import re
+from collections.abc import Callable
 
 import mecab
 
@@ -59,11 +60,6 @@ def _read_hanja(match: Match) -> str | None:
     return "".join(c for reading in readings for c in reading if "가" <= c <= "힣")
 
 
-def _read_glossed_hanja(match: Match) -> str | None:
-    """대한민국(大韓民國): the gloss repeats the word before it."""
-    return ""
-
-
 def _read_named(match: Match) -> str | None:
     return _NAMED[match[0]]
 
@@ -72,42 +68,37 @@ def _read_greek(match: Match) -> str | None:
     return GREEK[match[0].lower()]
 
 
-def _read_dots(match: Match) -> str | None:
-    return "…"
-
-
 def _read_pause(match: Match) -> str | None:
     return match[0][0]
 
 
-def _read_as_comma(match: Match) -> str | None:
-    return ","
+def _always(reading: str) -> Callable[[Match], str | None]:
+    return lambda _match: reading
 
 
-def _read_as_space(match: Match) -> str | None:
-    return " "
-
-
-def _read_silent(match: Match) -> str | None:
-    return ""
-
-
+_EMOTICON = r"(?:[:;]-?[)(DPp](?![A-Za-z])|\^[_.]*\^;*|-[_.]+-;*|<3(?!\d)|[@>]_+[<@])"
 _HANJA = "[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
 
 SYMBOL_RULES: list[Rule] = [
+    rule(_EMOTICON, _always("")),
+    rule(r"(?<=\d)-(?=\d{1,2}:\d\d)", _always("에서 ")),
+    rule(r"(?<=[\d만억])\+(?!\S)", _always(" 플러스")),
     rule(r"\s?([+÷×*−])\s?(?=\d)", _read_operator),
     rule(r"\s([-x])\s(?=\d)", _read_operator),
     rule(r"(?<=\d)(-)(?=\d{1,9}\s?=)", _read_operator),
     rule(r"\s?=\s?(?=[\d?-])", _read_equals),
     rule(r"\s?~+\s?", _read_tilde),
-    rule(rf"\({_HANJA}+\)", _read_glossed_hanja),
+    rule(
+        rf"(?<=[가-힣])\({_HANJA}+\)", _always("")
+    ),  # 대한민국(大韓民國): the gloss repeats the word
+    rule(r"(?<=\S)[(\[]", _always(" ")),
     rule(rf"{_HANJA}{{1,64}}", _read_hanja),
     rule("[" + re.escape("".join(_NAMED)) + "]", _read_named),
     rule("[" + "".join(GREEK) + "".join(GREEK).upper() + "]", _read_greek),
-    rule(r"\.{2,}|…+|(?:…|\.){2,}", _read_dots),
+    rule(r"\.{2,}|…+|(?:…|\.){2,}", _always("…")),
     rule(r"!+|\?+|,+|\.", _read_pause),
-    rule(r"[;:]", _read_as_comma),
-    rule(r"\s+", _read_as_space),
-    rule(r"(?<=[가-힣])[-/·_|](?=[가-힣A-Za-z0-9])", _read_as_space),
-    rule(r"(?s:.)", _read_silent),
+    rule(r"[;:]", _always(",")),
+    rule(r"\s+", _always(" ")),
+    rule(r"(?<=[가-힣])[-/·_|](?=[가-힣A-Za-z0-9])", _always(" ")),
+    rule(r"(?s:.)", _always("")),
 ]

@@ -12,10 +12,10 @@ from models.text.korean import normalize
 from models.text.korean.normalizer import read
 
 _FRAGMENTS = st.sampled_from(
-    "년 월 일 시 분 개 명 km kg % 010- www. .com @ 오전 ~ 3 12 1,000 20 - °C 제 번 출구 "
-    "비밀번호는 AI KBS ㅋㅋ / 만 원 $ ₩ 대 살 "(
-        "½ ① Ⅲ ㎡ 👍 … : ; · é β 美 か ' \" ( ) x = + & # . , 1/2 3:2 2026 01 ㅠ 은 가 _ * ² "
-        "\u0301 ᆨ \u200d \n"
+    (
+        "년 월 일 시 분 개 명 km kg % 010- www. .com @ 오전 ~ 3 12 1,000 20 - °C 제 번 출구 "
+        "비밀번호는 AI KBS ㅋㅋ / 만 원 $ ₩ 대 살 ½ ① Ⅲ ㎡ 👍 … : ; · é β 美 か ' \" ( ) x = + & # "
+        ". , 1/2 3:2 2026 01 ㅠ 은 가 _ * ² \u0301 ᆨ \u200d \n"
     ).split(" ")
 )
 _WRITTEN = st.one_of(
