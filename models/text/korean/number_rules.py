@@ -147,6 +147,8 @@ def _read_temperature(match: Match) -> str | None:
         return ("영하 " if scale == "C" else "화씨 영하 ") + spoken
     if _TEMPERATURE_WORD.search(context):
         return spoken
+    if sign == "+" and scale == "C":
+        return "영상 " + spoken
     return ("섭씨 " if scale == "C" else "화씨 ") + spoken
 
 
