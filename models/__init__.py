@@ -1,1 +1,1 @@
-"""Networks, text, audio and checkpoint formats: pure PyTorch and pure Python, without Ray or HTTP."""
+"""Networks, text, audio and checkpoint formats: PyTorch and Python, without Ray or HTTP."""
