@@ -7,7 +7,6 @@ from models.text.korean.rule import Match, Rule, after, before, rule
 
 _HALF_DAYS = {"a": "오전 ", "p": "오후 "}
 _MONTHS = {6: "유월", 10: "시월"}
-_WEEKDAY = re.compile(r"\s?[(\[]?[월화수목금토일](?:요일)?[)\]]")
 _DATE_BEFORE = re.compile(
     r"(?:날짜|마감|마감일|일시|기한|일정|생일|출시일|발매일|개봉|방송|오픈|D-day)(?:은|는|이|가|:)?$"
 )
@@ -80,11 +79,9 @@ def _read_month_day(match: Match) -> str | None:
 
 def _read_dotted_month_day(match: Match) -> str | None:
     month_value, day = int(match["month"]), int(match["day"])
-    return (
-        f"{month(month_value)} {sino(day)}일" + _weekday(match)
-        if _is_day(month_value, day)
-        else None
-    )
+    if not _is_day(month_value, day):
+        return None
+    return f"{month(month_value)} {sino(day)}일" + _weekday(match)
 
 
 def _read_quarter(match: Match) -> str | None:
@@ -92,15 +89,12 @@ def _read_quarter(match: Match) -> str | None:
 
 
 def _read_anniversary(match: Match) -> str | None:
-    """6·25 -> 육이오; 10·26 -> 십이륙 is heard too, the plain digits are 십이육."""
+    """6·25 -> 육이오, 10·26 -> 십이육: the day digit by digit, the month as a number."""
     month_value, day = match[1], match[2]
     if not _is_day(int(month_value), int(day)):
         return None
-    if (month_value, day) == ("12", "12"):
-        return "십이십이"
-    return (sino(int(month_value)) if len(month_value) > 1 else digits(month_value)) + (
-        sino(int(day)) if day == "10" else digits(day)
-    )
+    is_numeral = day == "10" or (month_value, day) == ("12", "12")
+    return sino(int(month_value)) + (sino(int(day)) if is_numeral else digits(day))
 
 
 def _read_month(match: Match) -> str | None:
@@ -146,11 +140,6 @@ def _read_native_hour(match: Match) -> str | None:
 _PART = r"(?P<weekday_mark>\s?[(\[](?P<weekday>[월화수목금토일])(?:요일)?[)\]])?"
 
 FULL_DATE_RULES: list[Rule] = [
-    rule(r"([1-4])/4(?=분기)", _read_quarter),
-    rule(
-        r"(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12]\d|3[01])(?![\d-])" + _PART,
-        _read_dotted_month_day,
-    ),
     rule(
         r"(?P<year>\d{4})\s?(?P<mark>[./-])\s?(?P<month>\d{1,2})\s?(?P=mark)\s?(?P<day>\d{1,2})(?!\d)(?:\.(?=[^\d]|$))?"
         + _PART,

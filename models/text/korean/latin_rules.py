@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from functools import cache
+from functools import lru_cache
 
 from models.text.english.lexicon import dictionary, split_words
 from models.text.english.predictor import predict
@@ -15,17 +15,9 @@ from models.text.korean.transliteration import transliterate
 from models.text.tables import read_table
 
 _WORDS = dict(read_table("korean_latin_words"))
-_ROMAN = {
-    "II": "2",
-    "III": "3",
-    "IV": "4",
-    "VI": "6",
-    "VII": "7",
-    "VIII": "8",
-    "IX": "9",
-    "XI": "11",
-    "XII": "12",
-}
+_ROMAN = dict(
+    zip("II III IV VI VII VIII IX XI XII".split(), "2 3 4 6 7 8 9 11 12".split(), strict=True)
+)
 _MARKS = {"&": "앤", "+": "플러스", "@": "골뱅이"}
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[&+@]")
 _ADDRESS_MARKS = dict(
@@ -53,7 +45,7 @@ def read_word(word: str) -> str:
     return _read_unknown(word)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _read_unknown(word: str) -> str:
     lower = word.lower()
     if len(word) > _LONGEST_WORD or not _VOWEL.search(word):
@@ -82,27 +74,21 @@ def read_token(token: str) -> str:
     if mark and ending.lower() == "s":
         return read_token(stem) + "스"
     if "-" in token:
-        return _join_parts([read_token(part) for part in token.split("-") if part])
+        return " ".join(filter(None, (read_token(part) for part in token.split("-"))))
     if re.fullmatch(r"(?:[A-Za-z]\.)+[A-Za-z]?", token):
         return spell(token)
     parts = _PARTS.findall(token)
-    return "".join(_read_part(parts, at) for at in range(len(parts)))
+    if len(parts) == 1 and parts[0] in _ROMAN:
+        return spoken_number(_ROMAN[parts[0]])
+    return "".join(map(_read_part, parts))
 
 
-def _join_parts(parts: list[str]) -> str:
-    return " ".join(part for part in parts if part)
-
-
-def _read_part(parts: list[str], at: int) -> str:
-    part = parts[at]
+def _read_part(part: str) -> str:
     if part in _MARKS:
         return _MARKS[part]
     if not part.isdigit():
-        is_roman = len(parts) == 1 and part in _ROMAN
-        return spoken_number(_ROMAN[part]) if is_roman else read_word(part)
-    if len(part) == 1:
-        return ENGLISH_DIGITS[part]
-    return spoken_number(part)
+        return read_word(part)
+    return ENGLISH_DIGITS[part] if len(part) == 1 else spoken_number(part)  # A4, but S24
 
 
 def _read_token_match(match: Match) -> str | None:
@@ -112,15 +98,14 @@ def _read_token_match(match: Match) -> str | None:
 def _read_address(match: Match) -> str | None:
     """URLs and e-mail: the scheme is not spoken, marks are named, digits read one by one."""
     written = re.sub(r"^[A-Za-z]+://", "", match[0]).rstrip("/")
-    spoken = [
-        read_word(token)
-        if token[0].isalpha()
-        else digits(token)
-        if token[0].isdigit()
-        else f" {_ADDRESS_MARKS.get(token, '')} "
-        for token in _ADDRESS_TOKEN.findall(written)
-    ]
-    return re.sub(" +", " ", "".join(spoken)).strip()
+    spoken = "".join(map(_read_address_token, _ADDRESS_TOKEN.findall(written)))
+    return re.sub(" +", " ", spoken).strip()
+
+
+def _read_address_token(token: str) -> str:
+    if token[0].isalpha():
+        return read_word(token)
+    return digits(token) if token[0].isdigit() else f" {_ADDRESS_MARKS.get(token, '')} "
 
 
 def _read_abbreviation(match: Match) -> str | None:
@@ -142,13 +127,6 @@ def _read_hashtag_number(match: Match) -> str | None:
 def _read_ordinal(match: Match) -> str | None:
     ordinals = {"1": "퍼스트", "2": "세컨드", "3": "서드"}
     return ordinals.get(match[1])
-
-
-def _read_digit_name(match: Match) -> str | None:
-    """5G, 4K, 3D, 2NE1: a single digit before capitals is English."""
-    token = match[0]
-    known = _WORDS.get(token) or _WORDS.get(token.lower())
-    return known if known is not None else read_token(token)
 
 
 def _read_roman(match: Match) -> str | None:
@@ -177,7 +155,7 @@ LATIN_RULES: list[Rule] = [
     rule(r"(?i:(vol|ver|ep|lv|ch|no|pp|p))\.\s?(\d{1,6})(?![\d.])", _read_abbreviation),
     rule(r"#(\d{1,4})(?!\d)", _read_hashtag_number),
     rule(r"([1-3])(?:st|nd|rd)(?![A-Za-z])", _read_ordinal),
-    rule(r"\d[A-Z]{1,6}[0-9]?(?![A-Za-z0-9])", _read_digit_name),
+    rule(r"\d[A-Z]{1,6}[0-9]?(?![A-Za-z0-9])", _read_token_match),  # 5G, 4K, 2NE1
     rule(r"(?:[A-Za-z]\.){2,}(?:[A-Za-z](?![A-Za-z]))?", _read_token_match),
     rule(
         r"[A-Za-z][A-Za-z0-9]{0,63}(?:(?:[&+/-][A-Za-z0-9]{1,30}|'[A-Za-z]{1,3}(?![A-Za-z]))){0,6}\+{0,2}",

@@ -14,10 +14,10 @@ from models.text.korean.date_rules import CLOCK_RULES, DATE_RULES, FULL_DATE_RUL
 from models.text.korean.dictionary import EMPTY_DICTIONARY, PronunciationDictionary
 from models.text.korean.folding import fold
 from models.text.korean.latin_rules import ADDRESS_TOKEN_RULES, LATIN_RULES
+from models.text.korean.money_rules import MONEY_RULES
 from models.text.korean.number_rules import (
     ENDLESS_RULES,
     FRACTION_RULES,
-    MONEY_RULES,
     PLAIN_RATIO_RULES,
     PLAIN_RULES,
     QUANTITY_RULES,

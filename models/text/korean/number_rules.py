@@ -1,4 +1,4 @@
-"""Numbers and what stands around them: counts, money, units, temperatures, ratios, ranges."""
+"""Numbers and what stands around them: counts, units, temperatures, ratios, ranges."""
 
 import re
 
@@ -16,23 +16,6 @@ from models.text.korean.rule import (
 from models.text.tables import read_table
 
 _MAX_NUMERAL_DIGITS = 20  # longer digit runs are codes: read digit by digit
-_CURRENCIES = dict(
-    zip(
-        "₩$€£¥₫฿₹₽元₿",
-        "원 달러 유로 파운드 엔 동 바트 루피 루블 위안 비트코인".split(),
-        strict=True,
-    )
-)
-_CURRENCY_CODES = {
-    "KRW": "원",
-    "USD": "달러",
-    "EUR": "유로",
-    "JPY": "엔",
-    "CNY": "위안",
-    "GBP": "파운드",
-}
-_SUBUNITS = {"$": "센트", "€": "센트", "£": "펜스"}
-_SHORT_SCALES = {"K": "천", "k": "천", "M": "밀리언", "B": "빌리언"}
 _UNITS = dict(read_table("korean_units"))
 _LONG_UNITS = sorted(_UNITS, key=len, reverse=True)
 _UNIT = "(?:" + "|".join(map(re.escape, _LONG_UNITS)) + ")"
@@ -62,7 +45,7 @@ def spoken_number(number: str) -> str:
     return spoken + ("점" + digits(fraction, zero="영") if fraction else "")
 
 
-def _spoken_amount(number: str, magnitude: str) -> str:
+def spoken_amount(number: str, magnitude: str) -> str:
     """5천만 -> 오천만; 일 is dropped before 십, 백, 천 and 만 (1만 -> 만, 1억 -> 일억)."""
     if number == "1" and magnitude[:1] and magnitude[0] in "십백천만":
         return magnitude
@@ -110,33 +93,6 @@ def _read_year_range(match: Match) -> str | None:
     )
 
 
-def _read_money(match: Match) -> str | None:
-    symbol, number, magnitude = match["symbol"], match["number"], match["magnitude"] or ""
-    scale = _SHORT_SCALES.get(match["scale"] or "", "")
-    if magnitude == "만" and "," in number and after(match)[:1] not in ("", "원"):
-        magnitude, rest = "", magnitude  # 만 after a full price is the particle "only"
-    else:
-        rest = ""
-    name = _CURRENCIES.get(symbol) or _CURRENCY_CODES[symbol]
-    cents = re.fullmatch(r"([\d,]{1,20})\.(\d\d)", number)
-    if cents and symbol in _SUBUNITS and not magnitude and not scale:
-        return _spoken_cents(int(cents[1].replace(",", "")), int(cents[2]), symbol, name) + rest
-    sign = "마이너스 " if match["sign"] == "-" else ""
-    return sign + _spoken_amount(number, magnitude) + (f" {scale} " if scale else "") + name + rest
-
-
-def _spoken_cents(whole: int, hundredths: int, symbol: str, name: str) -> str:
-    parts = [f"{sino(whole)}{name}"] if whole or not hundredths else []
-    if hundredths:
-        parts.append(f"{sino(hundredths)}{_SUBUNITS[symbol]}")
-    return " ".join(parts)
-
-
-def _read_money_suffix(match: Match) -> str | None:
-    name = _CURRENCIES.get(match[3]) or _CURRENCY_CODES[match[3]]
-    return _spoken_amount(match[1], match[2] or "") + name
-
-
 def _read_temperature(match: Match) -> str | None:
     sign, number, scale = match.groups()
     context = before(match)
@@ -159,7 +115,7 @@ def _read_degrees_below_zero(match: Match) -> str | None:
 
 def _read_quantity(match: Match) -> str | None:
     number, magnitude, unit, rate = match.group("number", "magnitude", "unit", "rate")
-    spoken = _spoken_amount(number, magnitude or "")
+    spoken = spoken_amount(number, magnitude or "")
     if rate is None:
         return f"{spoken} {_UNITS[unit]}" if unit not in ("%", "°") else spoken + _UNITS[unit]
     if rate in _RATES:
@@ -229,7 +185,7 @@ def _read_version(match: Match) -> str | None:
 
 def _read_amount(match: Match) -> str | None:
     number, magnitude = match["number"], match["magnitude"]
-    return _spoken_amount(number, magnitude)
+    return spoken_amount(number, magnitude)
 
 
 def _read_signed(match: Match) -> str | None:
@@ -251,22 +207,6 @@ def _read_digit_run(match: Match) -> str | None:
 
 
 _NUMBER = f"(?P<number>{DECIMAL})"
-_SYMBOL = (
-    "(?P<symbol>[" + "".join(_CURRENCIES) + "]|(?:" + "|".join(_CURRENCY_CODES) + ")(?=\\s?\\d))"
-)
-
-MONEY_RULES: list[Rule] = [
-    rule(
-        rf"(?P<sign>-?){_SYMBOL}\s?{_NUMBER}(?P<magnitude>{MAGNITUDE})?"
-        r"\s?(?P<scale>[KkMB](?![A-Za-z0-9]))?",
-        _read_money,
-    ),
-    rule(
-        rf"({DECIMAL})({MAGNITUDE})?\s?([{''.join(_CURRENCIES)}](?!\s?\d)|(?:{'|'.join(_CURRENCY_CODES)})(?![A-Za-z]))",
-        _read_money_suffix,
-    ),
-]
-
 QUANTITY_RULES: list[Rule] = [
     rule(rf"(?:([-+])\s?)?({DECIMAL})\s?°\s?([CF])(?![A-Za-z])", _read_temperature),
     rule(
