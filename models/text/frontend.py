@@ -96,6 +96,12 @@ def analyze(
     return [_segment(text, start, end, pieces) for start, end in spans]
 
 
+def warm_up() -> None:
+    """Loads what is otherwise loaded by the first sentences: dictionaries, word counts, weights."""
+    for language in ("ko", "en"):
+        analyze("안녕 zorp 1", language)  # zorp is in no dictionary, so every fallback loads
+
+
 def check_text(text: str, max_chars: int = MAX_TEXT_CHARS) -> None:
     """Refuses text that can't be spoken at all.
 

@@ -16,7 +16,6 @@ _CODE_BEFORE = re.compile(
 _COUNTED = re.compile(
     r"\s?(?:번(?![호지])|개|명|원|년|월|일|층|호|위|등|점|회|건|자리|만|억|천|가지|글자|킬로|%|퍼센트)"
 )
-_ADDRESS_BEFORE = re.compile(r"(?:[가-힣](?:로|길|동|리|읍|면|가|지|번길|산))$")
 
 
 def _read_digits(match: Match) -> str | None:

@@ -23,7 +23,7 @@ from models.text.korean.number_rules import (
     QUANTITY_RULES,
     RATIO_RULES,
 )
-from models.text.korean.rule import Rule
+from models.text.korean.rule import TOPIC_PARTICLE, Rule
 from models.text.korean.symbol_rules import SYMBOL_RULES
 from models.text.reading import Piece, Reading
 
@@ -112,8 +112,9 @@ class _Joiner:
         self._pending = ""  # the reading of one source character (½, ㎡) may come in parts
 
     def add(self, start: int, end: int, spoken: str, is_atomic: bool) -> None:
-        if spoken.startswith("{은는}"):
-            spoken = ("은" if _has_coda(self._last) else "는") + spoken.removeprefix("{은는}")
+        if spoken.startswith(TOPIC_PARTICLE):
+            particle = "은" if _has_coda(self._last) else "는"
+            spoken = particle + spoken.removeprefix(TOPIC_PARTICLE)
         if self._last in ("", " "):
             spoken = spoken.lstrip(" ")
         if spoken == self._last or {spoken, self._last} == {".", "…"}:

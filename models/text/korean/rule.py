@@ -14,6 +14,7 @@ class Rule(NamedTuple):
     read: Callable[[Match], str | None]
 
 
+TOPIC_PARTICLE = "{은/는}"  # in a reading: 은 or 는, by the sound that comes before it
 INTEGER = r"(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)"
 DECIMAL = rf"{INTEGER}(?:\.\d+)?"
 MAGNITUDE = "(?:[십백천]?[만억조경해]|[십백천])"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import mecab
 
 from models.text.korean.letters import GREEK
-from models.text.korean.rule import Match, Rule, after, rule
+from models.text.korean.rule import TOPIC_PARTICLE, Match, Rule, after, rule
 
 _NAMED = {
     "&": "앤드", "@": "골뱅이", "%": "퍼센트", "°": "도", "₩": "원", "$": "달러", "€": "유로",
@@ -23,8 +23,6 @@ _OPERATORS = {
     "*": "곱하기",
     "÷": "나누기",
 }
-_RANGE_ENDS = re.compile(r"(?:\d[가-힣%℃]{0,3}|[월화수목금토일](?:요일)?|\d|[A-Za-z%])$")
-_DAY = re.compile(r"\s?[월화수목금토일](?:요일|\b)")
 
 
 def _read_operator(match: Match) -> str | None:
@@ -33,7 +31,7 @@ def _read_operator(match: Match) -> str | None:
 
 def _read_equals(match: Match) -> str | None:
     """= after a number: 은 or 는, by the sound the number ends in."""
-    return "{은는} "
+    return TOPIC_PARTICLE + " "
 
 
 def _read_tilde(match: Match) -> str | None:

@@ -167,3 +167,18 @@ def test_front_end_imports_neither_torch_nor_ray() -> None:
     )
 
     assert done.stdout.strip() == "[]"
+
+
+def test_warm_up_loads_the_dictionaries_of_both_languages() -> None:
+    program = (
+        "from models.text.frontend import warm_up; warm_up();"
+        "from models.text.english import lexicon, predictor; import wordsegment;"
+        "print(lexicon.dictionary.cache_info().currsize, predictor._weights.cache_info().currsize,"
+        " len(wordsegment.UNIGRAMS) > 0)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.split() == ["1", "1", "True"]

@@ -34,6 +34,26 @@ def test_written_form_is_read_aloud_as_people_say_it(written: str, spoken: str) 
     assert normalize(written) == spoken
 
 
+@pytest.mark.parametrize(
+    ("word", "hangul"),
+    [
+        ("meeting", "미팅"),  # transliterated from its pronunciation
+        ("sweet", "스위트"),
+        ("Bridge", "브리지"),
+        ("tteokguk", "떡국"),  # romanised Korean
+        ("HTTP", "에이치티티피"),  # no vowel: spelled
+        ("YouTube's", "유튜브스"),
+        ("U.S.A.", "유에스에이"),
+        ("R&D", "알앤디"),
+        ("GPT-4", "지피티 포"),
+        ("1+1=2", "일 더하기 일은 이"),
+        ("3-2=1", "삼 빼기 이는 일"),
+    ],
+)
+def test_latin_word_is_said_as_korean_says_it(word: str, hangul: str) -> None:
+    assert normalize(word) == hangul
+
+
 def test_every_character_of_a_reading_knows_its_source() -> None:
     reading = read("값은 ₩1,500!")
 
