@@ -6,7 +6,6 @@ Weight norm is recomputed in every call, convolutions are one-dimensional, nothi
 import torch
 from torch import Tensor
 
-from models.gpt_sovits.s2.layers import length_mask
 from models.gpt_sovits.s2.segment import Segment
 from models.gpt_sovits.s2.synthesizer import Synthesizer
 
@@ -22,7 +21,4 @@ def decode_plainly(synthesizer: Synthesizer, segment: Segment) -> Tensor:
     prior = synthesizer.prior_encoder(content, lens, phoneme_ids, phoneme_lens, speaker)
     noise = torch.randn_like(prior.mean)
     z_prior = prior.mean + noise * torch.exp(prior.log_std) * segment.noise_scale
-    mask = length_mask(lens, content.shape[2])
-    z = synthesizer.flow.inverse(z_prior, mask, speaker) * mask
-    waveform: Tensor = synthesizer.generator(z, speaker)
-    return waveform[0, 0]
+    return synthesizer.synthesize(z_prior, lens, speaker)[0]

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 SSL_SAMPLE_RATE = 16_000
-SSL_FRAME_RATE_HZ = 50
 # The reference pads by 0.3 s counted at 32 kHz, in samples at 16 kHz: 0.6 s. Voices were trained
 # against prompts made this way, so the number stays.
 REFERENCE_PADDING_SAMPLES = 9_600

@@ -141,11 +141,6 @@ class S2Config:
         return self.n_fft // 2 + 1
 
     @property
-    def frame_rate_hz(self) -> float:
-        """Latent frames per second."""
-        return self.sample_rate / self.hop_length
-
-    @property
     def samples_per_token(self) -> int:
         """Samples one semantic token stands for: two latent frames."""
         return 2 * self.hop_length
