@@ -20,6 +20,8 @@ _POLITE_ENDING = rf"(?:요|죠|{_B_FINAL}니다|{_B_FINAL}니까|시오)"
 _POLITE_ANSWER = r"(?:^|[.!?…~,]\s*)(?:네|예)"
 _POLITE_END = re.compile(rf"(?:{_POLITE_ENDING}|{_POLITE_ANSWER})$")
 _PLAIN_STATEMENT_END = re.compile(rf"(?<!{_B_FINAL}니)다$")
+# Clauses that only join the next one: 웃으며, 가면서, 먹거나.
+_UNFINISHED = re.compile(r"(?:며|면서|거나|,)$")
 # Nouns in 요 that a plain sentence needs.
 _POLITE_PIECE = re.compile(
     rf"(?:(?<![필중주수강개])요|죠|(?:^|{_B_FINAL})니다|{_B_FINAL}니까|시오)$"
@@ -40,7 +42,7 @@ def is_polite_piece(piece: str) -> bool:
 def may_end_sentence(text: str, level: SpeechLevel) -> bool:
     """Whether a sentence mark may follow `text` in a line that keeps to `level`."""
     text = text.rstrip()
-    if not text or text.endswith(","):
+    if not text or _UNFINISHED.search(text):
         return False
     return text[-1] in SENTENCE_MARKS or level_of(text) == level
 

@@ -35,6 +35,7 @@ def test_a_sentence_may_end_only_in_its_level() -> None:
     assert not may_end_sentence("밥을 먹었습니다", "plain")
     assert not may_end_sentence("", "plain")
     assert not may_end_sentence("그런데,", "plain")
+    assert not may_end_sentence("웃음을 참으며", "plain")
 
 
 def test_marks_may_follow_marks() -> None:
