@@ -25,8 +25,8 @@ class Runner:
     def head(self, token_ids: Sequence[int]) -> Tensor:
         """Rows `(choice, channel)` of the output projection for the tokens that may be drawn.
 
-        Gemma 3 270M has a vocabulary of 262,144: the whole projection is 62 % of the weights that
-        a decoding step reads, so a line in one script costs half as much.
+        Gemma 3 270M has a vocabulary of 262,144, and its projection holds 63 % of the weights that
+        a decoding step would read; a line in Hangul needs 4,762 of those rows.
         """
         return self._head.detach()[torch.tensor(token_ids)]
 
