@@ -1,0 +1,177 @@
+"""The engine: one `step` is schedule, run, deliver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from deployments.engine.batching.loop_detector import is_looping
+from deployments.engine.batching.scheduler import QueueFull, Scheduler
+from deployments.engine.batching.sequence import FinishReason, Request, Sequence, State, Token
+
+__all__ = ["BatchingEngine", "Event", "QueueFull", "Runner", "RunnerResult"]
+
+
+Request_contra = TypeVar("Request_contra", contravariant=True)
+Token_co = TypeVar("Token_co", covariant=True)
+
+
+class RunnerResult(Protocol[Token_co]):
+    """What a step did to the sequence in one slot."""
+
+    @property
+    def slot(self) -> int: ...
+
+    @property
+    def token(self) -> Token_co | None:
+        """None when the sequence ended without a further token."""
+
+    @property
+    def finish_reason(self) -> str | None:
+        """None while it goes on; "end", or "length" when it may not grow further."""
+
+
+class Runner(Protocol[Request_contra, Token_co]):
+    """Computes the sequences of one checkpoint, each in a slot of its own."""
+
+    def join(self, request: Request_contra) -> int:
+        """Prefill; the slot it got. `ValueError` if the request is malformed or does not fit."""
+
+    def leave(self, slot: int) -> None:
+        """Free a slot whose sequence has not ended."""
+
+    def step(self) -> SequenceOf[RunnerResult[Token_co]]:
+        """One token for every sequence; those that end free their slots."""
+
+
+@dataclass(frozen=True)
+class Event(Generic[Token]):
+    """What a step brought one sequence: a token, its end, or both at once."""
+
+    sequence_id: str
+    token: Token | None = None
+    finish_reason: FinishReason | None = None
+    error: Exception | None = None
+
+
+class BatchingEngine(Generic[Request, Token]):
+    """Runs sequences of several checkpoints on one device. Not thread-safe; one thread steps it.
+
+    Args:
+        max_waiting: sequences that may wait for a slot, over all groups.
+    """
+
+    def __init__(self, max_waiting: int) -> None:
+        self._scheduler: Scheduler[Request, Token] = Scheduler(max_waiting)
+        self._runners: dict[str, Runner[Request, Token]] = {}
+        self._sequences: dict[str, Sequence[Request, Token]] = {}
+
+    @property
+    def num_waiting(self) -> int:
+        return self._scheduler.num_waiting
+
+    @property
+    def num_running(self) -> int:
+        return self._scheduler.num_running
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a step would do anything."""
+        return bool(self._sequences)
+
+    def add_group(self, name: str, runner: Runner[Request, Token], num_slots: int) -> None:
+        """Serve one more checkpoint; `ValueError` if the name is taken."""
+        self._scheduler.add_group(name, num_slots)
+        self._runners[name] = runner
+
+    def remove_group(self, name: str) -> None:
+        """Stop serving a checkpoint; `ValueError` while sequences of it wait or run."""
+        self._scheduler.remove_group(name)
+        del self._runners[name]
+
+    def submit(
+        self, sequence_id: str, group: str, request: Request, prefix: SequenceOf[Token] = ()
+    ) -> None:
+        """Let a request wait for a slot.
+
+        Args:
+            sequence_id: names it in events; unique among those not yet ended.
+            group: its checkpoint.
+            request: handed to the runner as it is.
+            prefix: tokens it generated before; the loop detector sees them too.
+
+        Raises:
+            QueueFull: too many wait already.
+            ValueError: an unknown group, or an id in use.
+        """
+        if sequence_id in self._sequences:
+            raise ValueError(f"sequence {sequence_id!r} is in the engine already")
+        sequence = Sequence[Request, Token](sequence_id, group, request, list(prefix))
+        self._scheduler.enqueue(sequence)
+        self._sequences[sequence_id] = sequence
+
+    def cancel(self, sequence_id: str) -> bool:
+        """Drop a sequence and free its slot at once; False if it has ended already."""
+        sequence = self._sequences.get(sequence_id)
+        if sequence is None:
+            return False
+        self._abandon(sequence, "cancelled")
+        return True
+
+    def step(self) -> list[Event[Token]]:
+        """Let the group whose turn it is take in one sequence and compute one token each."""
+        group = self._scheduler.next_group()
+        if group is None:
+            return []
+        events = self._admit_one(group)
+        running = self._scheduler.running_in(group)
+        if not running:
+            return events
+        try:
+            results = self._runners[group].step()
+        except Exception as error:
+            # What broke the batch may have broken every row: none of them can go on.
+            return events + [self._fail(sequence, error) for sequence in running.values()]
+        return events + [self._deliver(running[result.slot], result) for result in results]
+
+    def _admit_one(self, group: str) -> list[Event[Token]]:
+        sequence = self._scheduler.next_to_join(group)
+        if sequence is None:
+            return []
+        try:
+            slot = self._runners[group].join(sequence.request)
+        except Exception as error:
+            # Refused before it had a slot: nobody else is affected.
+            sequence.finish("failed")
+            del self._sequences[sequence.sequence_id]
+            return [Event(sequence.sequence_id, None, "failed", error)]
+        self._scheduler.started(sequence, slot)
+        return []
+
+    def _deliver(
+        self, sequence: Sequence[Request, Token], result: RunnerResult[Token]
+    ) -> Event[Token]:
+        if result.token is not None:
+            sequence.tokens.append(result.token)
+        if result.finish_reason is not None:
+            reason: FinishReason = "stop" if result.finish_reason == "end" else "length"
+            self._end(sequence, reason)
+        elif is_looping(sequence.tokens):
+            self._abandon(sequence, "loop")
+        return Event(sequence.sequence_id, result.token, sequence.finish_reason)
+
+    def _fail(self, sequence: Sequence[Request, Token], error: Exception) -> Event[Token]:
+        self._abandon(sequence, "failed")
+        return Event(sequence.sequence_id, None, "failed", error)
+
+    def _abandon(self, sequence: Sequence[Request, Token], reason: FinishReason) -> None:
+        """End a sequence that the runner does not know to have ended."""
+        if sequence.state is State.RUNNING and sequence.slot is not None:
+            self._runners[sequence.group].leave(sequence.slot)
+        self._end(sequence, reason)
+
+    def _end(self, sequence: Sequence[Request, Token], reason: FinishReason) -> None:
+        self._scheduler.release(sequence)
+        sequence.finish(reason)
+        del self._sequences[sequence.sequence_id]

@@ -1,0 +1,130 @@
+"""Who computes next. Pure bookkeeping: no tensors, no threads, no clock.
+
+Groups take turns: one step each, in a circle of the groups that have work. Before a group's step,
+at most one of its waiting sequences joins, so that a decoding sequence never waits for more than
+one prefill between two of its tokens. Within a group the order is first come, first served.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic
+
+from deployments.engine.batching.sequence import Request, Sequence, State, Token
+
+
+class QueueFull(Exception):
+    """As many sequences wait as may wait. One positional argument, so that it can be pickled."""
+
+
+class _Group(Generic[Request, Token]):
+    def __init__(self, num_slots: int) -> None:
+        self.num_slots = num_slots
+        self.waiting: deque[Sequence[Request, Token]] = deque()
+        self.running: dict[int, Sequence[Request, Token]] = {}
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self.waiting or self.running)
+
+
+class Scheduler(Generic[Request, Token]):
+    """Queues and slots of all groups.
+
+    Args:
+        max_waiting: sequences that may wait, over all groups.
+    """
+
+    def __init__(self, max_waiting: int) -> None:
+        self._max_waiting = max_waiting
+        self._groups: dict[str, _Group[Request, Token]] = {}
+        self._turns: deque[str] = deque()
+
+    @property
+    def num_waiting(self) -> int:
+        return sum(len(group.waiting) for group in self._groups.values())
+
+    @property
+    def num_running(self) -> int:
+        return sum(len(group.running) for group in self._groups.values())
+
+    @property
+    def groups(self) -> list[str]:
+        """Names of all groups, in the order of their turns."""
+        return list(self._turns)
+
+    def add_group(self, name: str, num_slots: int) -> None:
+        """Make room for sequences of one more checkpoint.
+
+        Raises:
+            ValueError: the group exists, or has no slots.
+        """
+        if name in self._groups:
+            raise ValueError(f"group {name!r} exists already")
+        if num_slots < 1:
+            raise ValueError(f"group {name!r} needs at least one slot, got {num_slots}")
+        self._groups[name] = _Group(num_slots)
+        self._turns.append(name)
+
+    def remove_group(self, name: str) -> None:
+        """Forget a group that has no work.
+
+        Raises:
+            ValueError: sequences of it wait or run.
+        """
+        if self._group(name).has_work:
+            raise ValueError(f"group {name!r} still has sequences")
+        del self._groups[name]
+        self._turns.remove(name)
+
+    def enqueue(self, sequence: Sequence[Request, Token]) -> None:
+        """Let a sequence wait for its turn.
+
+        Raises:
+            QueueFull: too many wait already.
+            ValueError: its group does not exist.
+        """
+        group = self._group(sequence.group)
+        if self.num_waiting >= self._max_waiting:
+            raise QueueFull(f"{self._max_waiting} sequences wait already")
+        group.waiting.append(sequence)
+
+    def next_group(self) -> str | None:
+        """The group whose turn it is, None if no group has work; moves it to the end."""
+        for _ in range(len(self._turns)):
+            name = self._turns[0]
+            self._turns.rotate(-1)
+            if self._groups[name].has_work:
+                return name
+        return None
+
+    def next_to_join(self, name: str) -> Sequence[Request, Token] | None:
+        """Take the first waiting sequence of a group, if the group has a slot for it."""
+        group = self._group(name)
+        if not group.waiting or len(group.running) >= group.num_slots:
+            return None
+        return group.waiting.popleft()
+
+    def started(self, sequence: Sequence[Request, Token], slot: int) -> None:
+        """A sequence that was taken has joined the batch in `slot`."""
+        sequence.start(slot)
+        self._group(sequence.group).running[slot] = sequence
+
+    def running_in(self, name: str) -> dict[int, Sequence[Request, Token]]:
+        """The running sequences of a group by slot; a copy."""
+        return dict(self._group(name).running)
+
+    def release(self, sequence: Sequence[Request, Token]) -> None:
+        """Forget a sequence that waits or runs; its slot can be taken at once."""
+        group = self._group(sequence.group)
+        if sequence.state is State.WAITING:
+            group.waiting.remove(sequence)
+        elif sequence.slot is not None:
+            del group.running[sequence.slot]
+
+    def _group(self, name: str) -> _Group[Request, Token]:
+        try:
+            return self._groups[name]
+        except KeyError:
+            known = ", ".join(self._groups) or "none"
+            raise ValueError(f"no group is called {name!r}; there are: {known}") from None

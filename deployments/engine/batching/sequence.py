@@ -1,0 +1,51 @@
+"""One request's state while it waits, runs and ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Generic, Literal, TypeVar
+
+Request = TypeVar("Request")
+Token = TypeVar("Token")
+
+FinishReason = Literal["stop", "length", "loop", "cancelled", "failed"]
+
+
+class State(Enum):
+    """Where a sequence is; it only ever moves down this list."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
+@dataclass
+class Sequence(Generic[Request, Token]):
+    """A request on its way through the engine.
+
+    Args:
+        sequence_id: unique within the engine.
+        group: the checkpoint it runs on; sequences of one group share steps.
+        request: what the runner needs to begin; the engine does not look inside.
+        tokens: generated so far, a prefix that was generated earlier included.
+    """
+
+    sequence_id: str
+    group: str
+    request: Request
+    tokens: list[Token] = field(default_factory=list)
+    state: State = State.WAITING
+    slot: int | None = None
+    finish_reason: FinishReason | None = None
+
+    def start(self, slot: int) -> None:
+        """The runner gave it a slot."""
+        self.state = State.RUNNING
+        self.slot = slot
+
+    def finish(self, reason: FinishReason) -> None:
+        """It has ended and holds no slot."""
+        self.state = State.FINISHED
+        self.slot = None
+        self.finish_reason = reason
