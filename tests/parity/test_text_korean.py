@@ -1,6 +1,7 @@
 """Korean G2P against the reference: stored sentences, and g2pk2 itself on many more."""
 
 import random
+import re
 import sys
 import types
 import warnings
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 
 from models.text.benchmark import evaluate, read_cases
+from models.text.frontend import analyze
 from models.text.korean import normalize, pronounce
 from models.text.korean.phonemes import phones, spell_latin, to_letters
+from models.text.splitting import SplitLimits
 from models.text.symbols import ids_of
 from tests.parity.golden import GoldenFolder
 
@@ -28,6 +31,17 @@ def test_every_stage_of_korean_g2p_equals_the_reference(case: dict[str, Any]) ->
     assert to_letters(stages["g2pk2"]) == stages["divided"]
     assert phones(case["text"]) == case["phones"]
     assert ids_of(case["phones"]) == case["ids"]
+
+
+def test_front_end_gives_the_reference_ids_where_nothing_needs_normalising() -> None:
+    plain = [case for case in CASES if re.fullmatch("[가-힣 ,.!?]+", case["text"])]
+    plain = [case for case in plain if ".." not in case["text"]]
+    whole = SplitLimits(max_chars=10_000, min_chars=10_000, first_chars=None)
+
+    segments = [analyze(case["text"], limits=whole) for case in plain]
+
+    assert plain
+    assert [parts[0].phoneme_ids for parts in segments] == [case["ids"] for case in plain]
 
 
 @pytest.fixture(scope="module")

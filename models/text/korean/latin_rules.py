@@ -60,7 +60,7 @@ def _read_unknown(word: str) -> str:
     if word.isupper() or len(word) < _SHORTEST_GUESSED_WORD:
         return spell(word)
     parts = split_words(lower)
-    if len(parts) > 1 and min(map(len, parts)) > 1:
+    if len(parts) > 1 and all(len(p) > 2 and (p in dictionary() or p in _WORDS) for p in parts):
         return "".join(map(read_word, parts))
     return transliterate(lower, predict(lower)) or spell(word)
 

@@ -38,10 +38,13 @@ def transliterate(word: str, phones: list[str]) -> str:
     """
     sounds = _merge_affricates(_spell_vowels(word.lower(), phones))
     out: list[str] = []
+    padded = ["", *(phone for phone, _ in sounds), "", ""]
     for at, (phone, vowel) in enumerate(sounds):
-        following = sounds[at + 1][0] if at + 1 < len(sounds) else ""
-        previous = sounds[at - 1][0] if at else ""
-        out.append(_write(phone, vowel, previous, following))
+        previous, _, following, beyond = padded[at : at + 4]
+        if phone in _VOWELS:
+            out.append(_write_vowel(phone, vowel, previous, following, beyond))
+        else:
+            out.append(_write_consonant(phone, previous, following))
     return unicodedata.normalize("NFC", _fill_onsets("".join(out)))
 
 
@@ -60,7 +63,7 @@ def _spell_vowels(word: str, phones: list[str]) -> list[tuple[str, str]]:
         if vowel:
             written = next(letters, "")
             if phone == "AH0":
-                vowel = _reduced(written, phones[at - 1] if at else "", phones[at + 1 :])
+                vowel = _reduced(word, written, phones[at - 1] if at else "", phones[at + 1 :])
             elif base == "UW" and written in ("u", "ew", "ue") and at and phones[at - 1] in "TDN":
                 vowel = "ᅲ"
             elif base == "AA" and written.startswith("o"):
@@ -69,12 +72,14 @@ def _spell_vowels(word: str, phones: list[str]) -> list[tuple[str, str]]:
     return sounds
 
 
-def _reduced(written: str, previous: str, rest: list[str]) -> str:
+def _reduced(word: str, written: str, previous: str, rest: list[str]) -> str:
     """The Hangul vowel of a schwa, from its letters and the phones around it."""
+    if not rest and word.endswith("a"):
+        return "ᅡ"
+    if rest[:1] == ["L"] and len(rest) <= 2 and re.search("[^aeiou]le[sd]?$", word):
+        return "ᅳ"  # apple 애플
     if written in ("i", "y"):
         return "ᅵ"
-    if written == "a" and not rest:
-        return "ᅡ"
     if written == "e":
         if rest in (["N"], ["N", "Z"]):
             return "ᅵ" if previous in ("CH", "JH") else "ᅳ"
@@ -92,9 +97,7 @@ def _merge_affricates(sounds: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return merged
 
 
-def _write(phone: str, vowel: str, previous: str, following: str) -> str:
-    if phone in _VOWELS:
-        return _write_vowel(phone, vowel, previous, following)
+def _write_consonant(phone: str, previous: str, following: str) -> str:
     if phone in ("W", "Y"):
         return "" if following in _VOWELS else ("우" if phone == "W" else "이")
     if following == "W" and phone not in ("K", "G", "HH"):
@@ -104,13 +107,14 @@ def _write(phone: str, vowel: str, previous: str, following: str) -> str:
     return _write_coda(phone, previous, following)
 
 
-def _write_vowel(phone: str, vowel: str, previous: str, following: str) -> str:
+def _write_vowel(phone: str, vowel: str, previous: str, following: str, beyond: str) -> str:
     first, rest = vowel[:1], vowel[1:]
     if previous in _GLIDED:
         first = _GLIDED[previous].get(first, first)
     elif previous == "SH":
         first = _GLIDED["Y"].get(first, first)
-    rest = rest or ("어" if following == "R" and phone in ("IH", "IY", "EH", "UH", "AY") else "")
+    if following == "R" and beyond not in _VOWELS and phone in ("IH", "IY", "EH", "UH", "AY"):
+        rest = rest or "어"  # air 에어, but Marriott 매리엇
     if phone == "ER" and following in _VOWELS:
         rest = _ONSETS["R"]
     return first + rest
@@ -119,14 +123,15 @@ def _write_vowel(phone: str, vowel: str, previous: str, following: str) -> str:
 def _write_onset(phone: str, previous: str) -> str:
     if phone == "NG":
         return "ᆼ"
-    doubled = phone == "L" and previous in _VOWELS
+    # Inside a word ㄹ doubles: cloud 클라우드, Harley 할리, but Henley 헨리.
+    doubled = phone == "L" and previous not in ("", "M", "N", "NG")
     return ("ᆯ" if doubled else "") + _ONSETS[phone]
 
 
 def _write_coda(phone: str, previous: str, following: str) -> str:
-    after_vowel = previous in _VOWELS
+    after_vowel = previous in _VOWELS or previous == "R"  # r before a consonant is silent
     if phone == "R":
-        return "" if after_vowel else "르"
+        return "" if previous in _VOWELS else "르"
     if phone in ("M", "N", "NG", "L") and after_vowel:
         return _CODAS[phone]
     if phone == "T" and previous == "AW":

@@ -38,6 +38,13 @@ def test_normalising_twice_is_normalising_once(text: str) -> None:
     assert normalize(normalize(text)) == normalize(text)
 
 
+@given(st.text(st.sampled_from("가각값닭꽃잎이는 년월일개,.!?"), max_size=40))
+def test_hangul_is_its_own_reading_but_for_doubled_spaces_and_pauses(text: str) -> None:
+    once = re.sub("([,.!?])\\1+", r"\1", re.sub(" +", " ", text)).strip(" ")
+
+    assert normalize(text).replace("…", ".") == once
+
+
 @_LOADING
 @given(_WRITTEN)
 def test_pieces_cover_the_source_in_order(text: str) -> None:
