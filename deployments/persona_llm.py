@@ -16,11 +16,13 @@ from deployments.engine.persona.protocol import (
     EngineError,
     LineEvent,
     LineRequest,
+    LineTimeout,
     PersonaEngine,
     PromptTooLong,
 )
 from deployments.engine.persona.transformers_engine import TransformersEngine
 from deployments.errors import (
+    DeadlineExceeded,
     GenerationFailed,
     InvalidInput,
     Overloaded,
@@ -51,6 +53,8 @@ def to_speech_error(error: EngineError | SceneError) -> SpeechError:
             return InvalidInput(detail)
         case EmptyLine():
             return GenerationFailed(detail)
+        case LineTimeout():
+            return DeadlineExceeded(detail)
     return SpeechError(detail)
 
 
