@@ -22,6 +22,7 @@ from models.text.korean.dictionary import PronunciationDictionary
 from models.text.korean.folding import fold
 from models.text.korean.normalizer import read
 from models.text.korean.phonemes import phones as korean_phones
+from models.text.korean.standard_sounds import pronounce_standard
 from models.text.languages import (
     SUPPORTED_LANGUAGES,
     LanguagePiece,
@@ -198,7 +199,11 @@ def _segment(text: str, start: int, end: int, pieces: list[Piece]) -> Segment:
         if reading.strip():
             readings.append(reading)
             languages.add(language)
-            phones += korean_phones(reading) if language == "ko" else english_phones(reading)
+            phones += (
+                korean_phones(reading, pronounce_standard)
+                if language == "ko"
+                else english_phones(reading)
+            )
     if len(phones) < _MIN_PHONES:
         phones = [".", *phones]
     spoken_language = languages.pop() if len(languages) == 1 else "auto"

@@ -11,6 +11,7 @@ _SAME = {
     "㎡": "m²", "㎢": "km²", "㎠": "cm²", "㎥": "m³", "㎤": "cm³", "²": "²", "³": "³", "Ω": "Ω",
     "ß": "ss", "æ": "ae", "ø": "o", "ł": "l", "đ": "d", "ı": "i", "œ": "oe",
 }  # fmt: skip
+_NOTHING = "\ufffd"  # stands for what folds to nothing, so that every source character has a place
 _COMPATIBILITY_JAMO = dict(
     zip(
         [chr(code) for code in (*range(0x1100, 0x1113), *range(0x1161, 0x1176))],
@@ -46,7 +47,7 @@ def fold(source: str) -> FoldedText:
         end = at + 1
         while end < len(source) and _joins(source[end]):
             end += 1
-        piece = _fold_one(source[at:end])
+        piece = _fold_one(source[at:end]) or _NOTHING
         folded.append(piece)
         starts.extend([at] * len(piece))
         at = end

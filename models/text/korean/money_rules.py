@@ -22,7 +22,14 @@ _CURRENCY_CODES = {
     "GBP": "파운드",
 }
 _SUBUNITS = {"$": "센트", "€": "센트", "£": "펜스"}
-_SHORT_SCALES = {"K": "천", "k": "천", "M": "밀리언", "B": "빌리언"}
+_SHORT_SCALES = {
+    "K": "천",
+    "k": "천",
+    "M": "밀리언",
+    "B": "빌리언",
+    "million": "밀리언",
+    "billion": "빌리언",
+}
 
 
 def _read_money(match: Match) -> str | None:
@@ -60,7 +67,7 @@ _SYMBOL = (
 MONEY_RULES: list[Rule] = [
     rule(
         rf"(?P<sign>-?){_SYMBOL}\s?{_NUMBER}(?P<magnitude>{MAGNITUDE})?"
-        r"\s?(?P<scale>[KkMB](?![A-Za-z0-9]))?",
+        r"\s?(?P<scale>(?:[KkMB]|[mb]illion)(?![A-Za-z0-9]))?",
         _read_money,
     ),
     rule(

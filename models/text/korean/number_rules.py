@@ -77,7 +77,9 @@ def _read_counted_range(match: Match) -> str | None:
 def _read_decade_range(match: Match) -> str | None:
     """20~30대 and 2~30대 -> 이삼십대."""
     low, high = int(match[1].rstrip("0")), int(match[2].rstrip("0"))
-    return sino(low) + sino(high * 10) if high == low + 1 else None
+    if high != low + 1:
+        return None
+    return "오륙십" if low == 5 else sino(low) + sino(high * 10)
 
 
 def _read_hyphen_range(match: Match) -> str | None:

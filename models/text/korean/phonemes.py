@@ -1,6 +1,7 @@
 """Pronounced Hangul to the symbols of GPT-SoVITS v2: letters, with compound vowels split."""
 
 import re
+from collections.abc import Callable
 
 from models.text.korean.pronunciation import pronounce
 from models.text.symbols import symbol_ids
@@ -47,9 +48,14 @@ _N_INSERTION = re.compile("[ㅇㄹ]ㅡㄹ ㄹ")
 _MIN_CHARS_OF_FIX = 5
 
 
-def phones(text: str) -> list[str]:
-    """Phoneme symbols of Korean text; a space is 空, a sign the model has no symbol for is 停."""
-    letters = _fix_rieul(to_letters(pronounce(spell_latin(text))))
+def phones(text: str, pronounced: Callable[[str], str] = pronounce) -> list[str]:
+    """Phoneme symbols of Korean text; a space is 空, a sign the model has no symbol for is 停.
+
+    Args:
+        text: written Korean; Latin letters are spelled.
+        pronounced: turns written into pronounced Hangul, by default as the reference does.
+    """
+    letters = _fix_rieul(to_letters(pronounced(spell_latin(text))))
     if letters and "ㄱ" <= letters[-1] <= "ㅣ":
         letters += "."
     known = symbol_ids()

@@ -5,7 +5,7 @@ from importlib.resources import files
 import pytest
 
 from models.text.benchmark import Case, evaluate, main, read_cases, table
-from models.text.korean import normalize
+from models.text.korean import normalize, pronounce_standard
 from models.text.korean.normalizer import read
 
 
@@ -52,6 +52,21 @@ def test_written_form_is_read_aloud_as_people_say_it(written: str, spoken: str) 
 )
 def test_latin_word_is_said_as_korean_says_it(word: str, hangul: str) -> None:
     assert normalize(word) == hangul
+
+
+@pytest.mark.parametrize(
+    ("reading", "sound"),
+    [
+        ("십육", "심뉵"),
+        ("제이십육회", "제이심뉴쾨"),
+        ("백육번", "뱅뉵뻔"),
+        ("열여섯 명", "열려선 명"),
+        ("마흔여덟", "마흔녀덜"),
+        ("인천육지", "인처뉵찌"),
+    ],
+)
+def test_numerals_insert_n_as_standard_korean_does(reading: str, sound: str) -> None:
+    assert pronounce_standard(reading) == sound
 
 
 def test_every_character_of_a_reading_knows_its_source() -> None:
