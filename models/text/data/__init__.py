@@ -1,0 +1,1 @@
+"""Tables of the text front end, shipped as package data."""
