@@ -15,14 +15,14 @@ from deployments.errors import (
 )
 from deployments.messages import PronouncedSegment
 from models.text import errors, frontend
-from models.text.korean import pronounce
+from models.text.korean import pronounce_standard
 
 
 class TextFrontend:
     """Reads numbers and symbols, cuts the text into segments, pronounces each."""
 
     def __init__(self) -> None:
-        analyze("준비됐습니다.", "ko", {})  # loads the dictionaries before the first request
+        frontend.warm_up()
 
     async def ready(self) -> bool:
         """True once the dictionaries are loaded, which the constructor waits for."""
@@ -51,7 +51,7 @@ def analyze(text: str, language: str, dictionary: dict[str, str]) -> list[Pronou
         segments = frontend.analyze(text, language, dictionary=dictionary)
     except errors.TextError as error:
         raise to_speech_error(error) from error
-    return [PronouncedSegment(segment, pronounce(segment.reading)) for segment in segments]
+    return [PronouncedSegment(segment, pronounce_standard(segment.reading)) for segment in segments]
 
 
 def to_speech_error(error: errors.TextError) -> SpeechError:
