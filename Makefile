@@ -8,34 +8,33 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --constraint constraints.txt
-# -n auto would start as many services as cores; the suites share one.
 PYTEST := $(BIN)/pytest
 
 .PHONY: run test test-full lint bench clean
 
-run: $(VENV)/.installed ## install, fetch the models, start on port 8000
+run: $(VENV)/.installed
 	@$(BIN)/python -m models.fetch
 	@exec $(BIN)/python -m serve_app
 
-test: $(VENV)/.installed-dev ## the default suite
+test: $(VENV)/.installed-dev
 	@$(BIN)/python -m models.fetch
 	$(PYTEST)
 
-test-full: $(VENV)/.installed-dev ## with what takes long
+test-full: $(VENV)/.installed-dev
 	@$(BIN)/python -m models.fetch
 	$(PYTEST) -m 'slow or not slow'
 
-lint: $(VENV)/.installed-dev ## style, types, import direction
+lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.installed-dev ## measure the networks; writes benchmarks/results/
+bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.s1
 	$(BIN)/python -m benchmarks.s2
 
-clean: ## remove the environment
+clean:
 	rm -rf $(VENV)
 
 $(VENV)/bin/python:

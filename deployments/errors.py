@@ -12,9 +12,12 @@
     │   ├── UnknownCharacter
     │   ├── UnknownModel
     │   └── UnknownJob
+    ├── RequestTimeout            408  the body did not arrive in time
+    ├── JobNotFinished            409  what was asked for does not exist yet
     ├── PayloadTooLarge           413
     ├── Overloaded                429  come back after `retry_after_s`
     ├── GenerationFailed          500  a stage gave no usable result
+    ├── DamagedRecord             500  a stored voice, persona, character or job can't be read
     ├── NotReady                  503  a stage is not up, or was lost beyond repair
     └── DeadlineExceeded          504
 
@@ -105,6 +108,18 @@ class UnknownJob(NotFound):
     title = "There is no such job"
 
 
+class RequestTimeout(SpeechError):
+    status = 408
+    slug = "request-timeout"
+    title = "The request did not arrive in time"
+
+
+class JobNotFinished(SpeechError):
+    status = 409
+    slug = "job-not-finished"
+    title = "The job has no result yet"
+
+
 class PayloadTooLarge(SpeechError):
     status = 413
     slug = "payload-too-large"
@@ -122,6 +137,11 @@ class Overloaded(SpeechError):
 class GenerationFailed(SpeechError):
     slug = "generation-failed"
     title = "No usable result was generated"
+
+
+class DamagedRecord(SpeechError):
+    slug = "damaged-record"
+    title = "A stored record can't be read"
 
 
 class NotReady(SpeechError):

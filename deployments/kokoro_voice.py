@@ -11,7 +11,7 @@ from pydantic import Field
 from ray import serve
 
 from deployments.args import StrictArgs
-from deployments.errors import InvalidInput
+from deployments.errors import InvalidInput, Overloaded
 from deployments.messages import SegmentRequest
 from models.assets import KOKORO, require
 from models.kokoro.pipeline import KokoroEngine
@@ -21,6 +21,7 @@ class KokoroArgs(StrictArgs):
     """Settings of the Kokoro stage."""
 
     num_threads: int = Field(default=1, ge=1, description="ONNX Runtime threads of one replica.")
+    max_waiting: int = Field(default=32, ge=0, description="Segments that may wait for the model.")
 
 
 class KokoroVoiceServer:
@@ -28,10 +29,13 @@ class KokoroVoiceServer:
 
     Args:
         num_threads: ONNX Runtime threads.
+        max_waiting: segments that may wait for the model before further ones are refused.
     """
 
-    def __init__(self, num_threads: int) -> None:
+    def __init__(self, num_threads: int, max_waiting: int) -> None:
         self._engine = KokoroEngine(require(KOKORO), num_threads=num_threads)
+        self._max_waiting = max_waiting
+        self._num_segments = 0
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kokoro")
 
     async def ready(self) -> bool:
@@ -39,8 +43,16 @@ class KokoroVoiceServer:
         return True
 
     async def synthesize(self, request: SegmentRequest) -> NDArray[np.float32]:
-        """The segment's waveform, mono, 24 kHz, float32 in [-1, 1]."""
+        """The segment's waveform, mono, 24 kHz, float32 in [-1, 1].
+
+        Raises:
+            Overloaded: too many segments wait.
+            InvalidInput: the segment can't be spoken.
+        """
+        if self._num_segments > self._max_waiting:
+            raise Overloaded(f"{self._max_waiting} segments wait already", {"retry_after_s": 2})
         loop = asyncio.get_running_loop()
+        self._num_segments += 1
         try:
             return await loop.run_in_executor(
                 self._worker,
@@ -52,6 +64,8 @@ class KokoroVoiceServer:
             )
         except ValueError as error:
             raise InvalidInput(str(error)) from error
+        finally:
+            self._num_segments -= 1
 
 
 kokoro_voice_deployment = serve.deployment(name="KokoroVoice", ray_actor_options={"num_cpus": 0.2})(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -25,6 +26,7 @@ from deployments.errors import (
     DeadlineExceeded,
     GenerationFailed,
     InvalidInput,
+    NotReady,
     Overloaded,
     SpeechError,
     TextTooLong,
@@ -55,7 +57,7 @@ def to_speech_error(error: EngineError | SceneError) -> SpeechError:
             return GenerationFailed(detail)
         case LineTimeout():
             return DeadlineExceeded(detail)
-    return SpeechError(detail)
+    return NotReady(detail)
 
 
 class PersonaLLM:
@@ -74,14 +76,19 @@ class PersonaLLM:
             num_threads=num_threads,
             max_waiting=max_waiting,
         )
-        self._cold_personas = personas
+        self._personas = personas
+        self._warming: asyncio.Task[None] | None = None
 
     async def ready(self) -> bool:
-        """Whether a request would be answered at once."""
-        while self._cold_personas:
-            await self._engine.warm(self._cold_personas[-1])
-            self._cold_personas.pop()
+        """Whether the model is loaded and the personas' prompts are prepared."""
+        if self._warming is None:
+            self._warming = asyncio.create_task(self._warm())
+        await asyncio.shield(self._warming)
         return self._engine.health().is_ready
+
+    async def _warm(self) -> None:
+        for persona in self._personas:
+            await self._engine.warm(persona)
 
     async def generate(self, request: LineRequest) -> AsyncIterator[LineEvent]:
         """Write one line: text deltas, then how it ended."""

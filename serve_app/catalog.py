@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict
 
 from deployments.errors import (
+    DamagedRecord,
     InvalidInput,
     SpeechError,
     UnknownCharacter,
@@ -20,9 +25,14 @@ from models.storage import (
     InvalidReference,
     ObjectStore,
     RecordId,
+    StorageError,
     UnknownRecord,
     VersionedRecords,
 )
+
+Item = TypeVar("Item")
+
+logger = logging.getLogger("ray.serve")
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,18 @@ class Character:
     dictionary: dict[str, str]
 
 
+class _CharacterDocument(BaseModel):
+    """What `characters/<id>/<version>.json` holds."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    character_id: str
+    version: str
+    persona: str
+    voice: str
+    dictionary: dict[str, str]
+
+
 class Catalog:
     """Reads records on demand and keeps them: a published version never changes. Calls block.
 
@@ -109,36 +131,39 @@ class Catalog:
         self._persona_cache: dict[RecordId, Persona] = {}
 
     def voices(self) -> list[Voice]:
-        """The newest version of every voice."""
-        return [self.voice(name) for name in self._voices.names()]
+        """The newest version of every voice; one that can't be read is logged and left out."""
+        return _readable(self.voice, self._voices.names())
 
     def voice(self, reference: str) -> Voice:
         """The voice `id` or `id@version`; `UnknownVoice` if there is none."""
         record = _resolve(self._voices, reference, UnknownVoice)
         if record not in self._voice_cache:
-            document = self._voices.read(record)
-            self._voice_cache[record] = Voice.from_document(record, document)
+            with _damage_named("voice", record):
+                document = self._voices.read(record)
+                self._voice_cache[record] = Voice.from_document(record, document)
         return self._voice_cache[record]
 
     def persona(self, reference: str) -> Persona:
         """The persona `id` or `id@version`; `UnknownCharacter` if there is none."""
         record = _resolve(self._personas, reference, UnknownCharacter)
         if record not in self._persona_cache:
-            self._persona_cache[record] = Persona.from_json(self._personas.read_bytes(record))
+            with _damage_named("persona", record):
+                self._persona_cache[record] = Persona.from_json(self._personas.read_bytes(record))
         return self._persona_cache[record]
 
     def personas(self) -> list[Persona]:
-        """The newest version of every persona."""
-        return [self.persona(name) for name in self._personas.names()]
+        """The newest version of every persona; one that can't be read is logged and left out."""
+        return _readable(self.persona, self._personas.names())
 
     def character(self, reference: str) -> Character:
         """The character `id` or `id@version`; `UnknownCharacter` if there is none."""
         record = _resolve(self._characters, reference, UnknownCharacter)
-        document: dict[str, Any] = self._characters.read(record)
+        with _damage_named("character", record):
+            document = _CharacterDocument.model_validate(self._characters.read(record))
         return Character(
-            persona=self.persona(document["persona"]),
-            voice=self.voice(document["voice"]),
-            dictionary=document["dictionary"],
+            persona=self.persona(document.persona),
+            voice=self.voice(document.voice),
+            dictionary=document.dictionary,
         )
 
     def cast(self, character: str | None, persona: str | None, speaker_id: str | None) -> Character:
@@ -165,6 +190,25 @@ class Catalog:
         return Character(self.persona(persona), self.voice(speaker_id), dictionary={})
 
 
+@contextmanager
+def _damage_named(kind: str, record: RecordId) -> Iterator[None]:
+    """Say which record is meant when what is stored of it can't be read."""
+    try:
+        yield
+    except (ValueError, KeyError) as error:
+        raise DamagedRecord(f"{kind} {record} can't be read: {error}") from error
+
+
+def _readable(read: Callable[[str], Item], names: Sequence[str]) -> list[Item]:
+    items = []
+    for name in names:
+        try:
+            items.append(read(name))
+        except SpeechError as error:
+            logger.error("left out of the list: %s", error)
+    return items
+
+
 def _resolve(records: VersionedRecords, reference: str, unknown: type[SpeechError]) -> RecordId:
     try:
         return records.resolve(reference)
@@ -172,3 +216,5 @@ def _resolve(records: VersionedRecords, reference: str, unknown: type[SpeechErro
         raise InvalidInput(str(error)) from error
     except UnknownRecord as error:
         raise unknown(str(error)) from error
+    except StorageError as error:
+        raise DamagedRecord(str(error)) from error

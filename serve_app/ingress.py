@@ -41,6 +41,8 @@ from serve_app.speech import SAMPLE_RATE, Speech
 from serve_app.waiting import wait_s
 from serve_app.written_line import WrittenLine
 
+Prefer = Annotated[list[str] | None, Header()]
+
 SPEECH_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
 """Names under which OpenAI's clients ask for speech; all mean the engine of the voice."""
 
@@ -48,12 +50,13 @@ app = FastAPI(
     title="Baewoo",
     description="A mind and a voice for fictional characters, Korean first.",
     version="0.1.0",
+    redirect_slashes=False,
 )
 app.add_middleware(RequestContextMiddleware)
 app.add_exception_handler(RequestValidationError, problems.handle_validation_error)
 app.add_exception_handler(HTTPException, problems.handle_http_exception)
-for error_class in (SpeechError, RayError, Exception):
-    app.add_exception_handler(error_class, problems.handle_error)
+app.add_exception_handler(SpeechError, problems.handle_error)
+app.add_exception_handler(RayError, problems.handle_error)
 
 
 @serve.ingress(app)
@@ -73,6 +76,7 @@ class Ingress:
         storage_root: str,
     ) -> None:
         store = FolderStore(Path(storage_root))
+        store.check_writable()
         self._stages = {
             "text_frontend": text_frontend,
             "persona_llm": persona_llm,
@@ -84,14 +88,14 @@ class Ingress:
         self._persona_stream = persona_llm.options(stream=True)
         self._runner = JobRunner(self._jobs)
 
-    @app.get("/health", tags=["service"])
+    @app.api_route("/health", methods=["GET", "HEAD"], tags=["service"])
     async def health(self) -> dict[str, str]:
         """The HTTP edge is alive."""
         return {"status": "alive"}
 
     @app.get("/ready", tags=["service"])
     async def ready(self) -> JSONResponse:
-        """Every stage is loaded and answers: a request would succeed."""
+        """Every stage is loaded and answers."""
         stages = await are_stages_ready(self._stages)
         is_ready = all(stages.values())
         return JSONResponse({"ready": is_ready, "stages": stages}, 200 if is_ready else 503)
@@ -136,9 +140,7 @@ class Ingress:
         return describe_speaker(await asyncio.to_thread(self._catalog.voice, speaker_id))
 
     @app.post("/synthesize", tags=["jobs"], response_model=Job)
-    async def synthesize(
-        self, body: SynthesizeRequest, prefer: Annotated[str | None, Header()] = None
-    ) -> Response:
+    async def synthesize(self, body: SynthesizeRequest, prefer: Prefer = None) -> Response:
         """Speak a text and keep the recording."""
         encoding = audio_format(body.format)
         voice = await asyncio.to_thread(self._catalog.voice, body.speaker_id)
@@ -151,12 +153,10 @@ class Ingress:
             return JobOutput(audio=audio, voice=str(voice.record), emotion=style.emotion)
 
         task = await self._runner.start("synthesize", body.model_dump(), work)
-        return await self._reply_when_done(task, wait_s(prefer))
+        return await self._reply_when_done(task, wait_s(prefer or []))
 
     @app.post("/assistant", tags=["jobs"], response_model=Job)
-    async def assistant(
-        self, body: AssistantRequest, prefer: Annotated[str | None, Header()] = None
-    ) -> Response:
+    async def assistant(self, body: AssistantRequest, prefer: Prefer = None) -> Response:
         """Answer a scene in character, speak the line and keep the recording."""
         encoding = audio_format(body.format)
         character = await asyncio.to_thread(
@@ -181,7 +181,7 @@ class Ingress:
             )
 
         task = await self._runner.start("assistant", body.model_dump(), work)
-        return await self._reply_when_done(task, wait_s(prefer))
+        return await self._reply_when_done(task, wait_s(prefer or []))
 
     @app.get("/jobs/{job_id}", tags=["jobs"])
     async def job(self, job_id: str) -> Job:
@@ -194,8 +194,11 @@ class Ingress:
         job = await asyncio.to_thread(self._jobs.read, job_id)
         content = await asyncio.to_thread(self._jobs.read_audio, job)
         assert job.output is not None  # read_audio refuses a job without
-        media_type = audio_format(job.output.audio.format).media_type
-        return Response(content, media_type=media_type, headers={"ETag": job.output.audio.etag})
+        return Response(
+            content,
+            media_type=audio_format(job.output.audio.format).media_type,
+            headers={"ETag": f'"{job.output.audio.etag}"'},
+        )
 
     async def _reply_when_done(self, task: asyncio.Task[Job], timeout_s: float) -> Response:
         """The finished job, or after `timeout_s` the job as it stands; it goes on either way."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from typing import TypeVar
 
+from deployments.errors import GenerationFailed
+
 Item = TypeVar("Item")
 
 
@@ -19,8 +21,14 @@ async def peek(items: AsyncIterator[Item]) -> AsyncIterator[Item]:
 
     A reply that streams sends its status before its first byte: waiting for that byte lets an
     early failure still be answered with the status it deserves.
+
+    Raises:
+        GenerationFailed: there is no item.
     """
-    first = await anext(items)
+    try:
+        first = await anext(items)
+    except StopAsyncIteration:
+        raise GenerationFailed("no audio was made") from None
 
     async def everything() -> AsyncIterator[Item]:
         yield first

@@ -7,17 +7,21 @@ killed process leaves.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deployments.errors import GenerationFailed
 from serve_app.audio_format import AudioFormat, encode_whole
 from serve_app.jobs import Audio, JobStore, JobType
 from serve_app.problems import problem_document, to_speech_error
 from serve_app.request_context import current_timings
 from serve_app.schemas import AudioOutput, Job, JobOutput
+
+logger = logging.getLogger("ray.serve")
 
 Work = Callable[[Job], Awaitable[JobOutput]]
 
@@ -48,10 +52,17 @@ class JobRunner:
         encoding: AudioFormat,
         sample_rate: int,
     ) -> AudioOutput:
-        """Collect a recording and store it as the job's audio."""
+        """Collect a recording and store it as the job's audio.
+
+        Raises:
+            GenerationFailed: there is no audio.
+        """
         pieces = [waveform async for waveform in waveforms]
+        if not pieces:
+            raise GenerationFailed("no audio was made")
         waveform = np.concatenate(pieces)
-        content = encode_whole(waveform, encoding, sample_rate)
+        # Encoding a long recording takes seconds, in which other requests must be answered.
+        content = await asyncio.to_thread(encode_whole, waveform, encoding, sample_rate)
         audio = Audio(content, encoding.name, sample_rate, len(waveform) / sample_rate)
         return await asyncio.to_thread(self._store.store_audio, job, audio)
 
@@ -67,4 +78,10 @@ class JobRunner:
         job.metrics.update(
             {f"{stage}_s": round(s, 3) for stage, s in current_timings().seconds.items()}
         )
-        return await asyncio.to_thread(self._store.finish, job)
+        try:
+            return await asyncio.to_thread(self._store.finish, job)
+        except Exception as error:
+            # The caller who waits still learns how it ended; a later one finds it processing.
+            logger.exception("the result of %s could not be stored", job.id)
+            problem = problem_document(to_speech_error(error)) | {"job": job.id}
+            return job.model_copy(update={"status": "failed", "error": problem, "output": None})

@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from deployments.errors import UnknownJob
+from pydantic import ValidationError
+
+from deployments.errors import DamagedRecord, JobNotFinished, UnknownJob
 from models.storage import ObjectNotFound, ObjectStore
 from serve_app.schemas import AudioOutput, Job
 
@@ -86,6 +88,7 @@ class JobStore:
 
         Raises:
             UnknownJob: no job has this id.
+            DamagedRecord: what is stored of it is no job.
         """
         folder = _folder(job_id)
         for name in ("result.json", "request.json"):
@@ -93,17 +96,25 @@ class JobStore:
                 return Job.model_validate_json(self._objects.read(f"{folder}/{name}"))
             except ObjectNotFound:
                 continue
+            except ValidationError as error:
+                raise DamagedRecord(f"{name} of job {job_id} can't be read") from error
         raise UnknownJob(f"no job is called {job_id!r}")
 
     def read_audio(self, job: Job) -> bytes:
         """The bytes of a finished job's recording.
 
         Raises:
-            UnknownJob: the job has none.
+            JobNotFinished: the job is still processing.
+            UnknownJob: it failed, or its recording was deleted.
         """
+        if job.status == "processing":
+            raise JobNotFinished(f"job {job.id} is still processing", {"retry_after_s": 1})
         if job.output is None:
-            raise UnknownJob(f"job {job.id!r} has no audio; its status is {job.status}")
-        return self._objects.read(f"{_folder(job.id)}/audio.{job.output.audio.format}")
+            raise UnknownJob(f"job {job.id} has no audio; its status is {job.status}")
+        try:
+            return self._objects.read(f"{_folder(job.id)}/audio.{job.output.audio.format}")
+        except ObjectNotFound:
+            raise UnknownJob(f"the audio of job {job.id} is no longer stored") from None
 
 
 def _folder(job_id: str) -> str:

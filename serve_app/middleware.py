@@ -6,21 +6,27 @@ is one, and repeats it on the reply.
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployments.errors import PayloadTooLarge
-from serve_app.problems import render
+from deployments.errors import PayloadTooLarge, RequestTimeout
+from serve_app.problems import render, to_speech_error
 from serve_app.request_context import enter_request
 
 MAX_BODY_BYTES = 1 << 20
+MAX_BODY_WAIT_S = 30
 
 
 class RequestContextMiddleware:
-    """Makes id and timings known to the request's code; refuses bodies over `MAX_BODY_BYTES`."""
+    """Makes id and timings known to the request's code; bounds its body in bytes and seconds.
+
+    The outermost layer, so that errors nobody expected are answered, timed and logged like others.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -32,36 +38,57 @@ class RequestContextMiddleware:
         headers = Headers(scope=scope)
         timings = enter_request(headers.get("x-request-id", "-"))
         started = time.perf_counter()
+        has_started = False
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal has_started
             if message["type"] == "http.response.start":
+                has_started = True
                 timings.add("total", time.perf_counter() - started)
                 MutableHeaders(scope=message)["server-timing"] = timings.header()
             await send(message)
 
-        body = await _read_body(headers, receive)
-        if body is None:
-            refusal = PayloadTooLarge(
-                f"the body is larger than {MAX_BODY_BYTES} bytes", {"limit": MAX_BODY_BYTES}
-            )
-            await render(Request(scope), refusal)(scope, receive, send_with_headers)
+        try:
+            body = await _read_body_in_time(headers, receive)
+            await self._app(scope, _replay(body, receive), send_with_headers)
+        except ClientDisconnect:
             return
-        await self._app(scope, _replay(body, receive), send_with_headers)
+        except Exception as error:
+            if has_started:
+                raise  # no status is left to send: the server breaks the connection off
+            reply = render(Request(scope), to_speech_error(error))
+            await reply(scope, receive, send_with_headers)
 
 
-async def _read_body(headers: Headers, receive: Receive) -> bytes | None:
-    """The whole body, or None as soon as it is known to be too large."""
+async def _read_body_in_time(headers: Headers, receive: Receive) -> bytes:
+    try:
+        async with asyncio.timeout(MAX_BODY_WAIT_S):
+            return await _read_body(headers, receive)
+    except TimeoutError:
+        raise RequestTimeout(f"the body did not arrive within {MAX_BODY_WAIT_S} s") from None
+
+
+async def _read_body(headers: Headers, receive: Receive) -> bytes:
+    """The whole body.
+
+    Raises:
+        PayloadTooLarge: as soon as that is known.
+        ClientDisconnect: the client left before it had sent everything.
+    """
     declared = headers.get("content-length", "0")
+    too_large = PayloadTooLarge(
+        f"the body is larger than {MAX_BODY_BYTES} bytes", {"limit": MAX_BODY_BYTES}
+    )
     if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
-        return None
+        raise too_large
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            return bytes(body)
+            raise ClientDisconnect
         body += message.get("body", b"")
         if len(body) > MAX_BODY_BYTES:
-            return None
+            raise too_large
         if not message.get("more_body", False):
             return bytes(body)
 

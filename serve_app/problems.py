@@ -74,19 +74,26 @@ def problem_document(error: SpeechError) -> dict[str, Any]:
     }
 
 
+def problem_response(
+    document: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """A problem document as a reply, with `Retry-After` if the document says when to come back."""
+    headers = dict(headers or {})
+    if "retry_after_s" in document:
+        headers["Retry-After"] = str(document["retry_after_s"])
+    return JSONResponse(
+        document, int(document["status"]), headers, media_type="application/problem+json"
+    )
+
+
 def render(request: Request, error: SpeechError) -> JSONResponse:
     """Answer with `error` in the form of the route that was called."""
-    headers: dict[str, str] = {}
+    if not _is_openai_route(request):
+        return problem_response(problem_document(error))
+    headers = {}
     if "retry_after_s" in error.extensions:
         headers["Retry-After"] = str(error.extensions["retry_after_s"])
-    if _is_openai_route(request):
-        return _openai_response(error.status, error.detail, error.slug, None, headers)
-    return JSONResponse(
-        problem_document(error),
-        status_code=error.status,
-        headers=headers,
-        media_type="application/problem+json",
-    )
+    return _openai_response(error.status, error.detail, error.slug, None, headers)
 
 
 async def handle_error(request: Request, error: Exception) -> JSONResponse:
@@ -98,13 +105,14 @@ async def handle_validation_error(request: Request, error: Exception) -> JSONRes
     """A body that does not fit the schema: 422 with JSON pointers, or OpenAI's 400."""
     assert isinstance(error, RequestValidationError)
     faults = [_fault(fault) for fault in error.errors()]
+    if not request.headers.get("content-type", "").startswith("application/json"):
+        faults = [{"pointer": "", "detail": "send JSON, with Content-Type: application/json"}]
     summary = "; ".join(f"{fault['pointer'] or 'body'}: {fault['detail']}" for fault in faults[:5])
     if _is_openai_route(request):
         parameter = faults[0]["pointer"].lstrip("/").replace("/", ".") or None
         return _openai_response(400, summary, "invalid-input", parameter, {})
     invalid = InvalidInput(summary, {"errors": faults})
-    document = problem_document(invalid) | {"status": 422}
-    return JSONResponse(document, status_code=422, media_type="application/problem+json")
+    return problem_response(problem_document(invalid) | {"status": 422})
 
 
 async def handle_http_exception(request: Request, error: Exception) -> JSONResponse:
@@ -120,12 +128,7 @@ async def handle_http_exception(request: Request, error: Exception) -> JSONRespo
         "detail": f"{request.method} {request.url.path}: {error.detail}",
         "instance": current_request_id(),
     }
-    return JSONResponse(
-        document,
-        status_code=error.status_code,
-        headers=headers,
-        media_type="application/problem+json",
-    )
+    return problem_response(document, headers)
 
 
 def _is_openai_route(request: Request) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi.responses import JSONResponse
 
 from serve_app.catalog import Voice
+from serve_app.problems import problem_response
 from serve_app.schemas import Job, Speaker
 
 _MODELS_CREATED = 1767225600  # 2026-01-01T00:00:00Z; OpenAI's shape requires the field
@@ -16,9 +17,7 @@ def job_reply(job: Job) -> JSONResponse:
     """A job: 200 when it succeeded, 202 while it runs, its error's status when it failed."""
     location = {"Location": job.urls["get"]}
     if job.error is not None:
-        status = int(job.error["status"])
-        media_type = "application/problem+json"
-        return JSONResponse(job.error, status, headers=location, media_type=media_type)
+        return problem_response(job.error, location)
     status = 200 if job.status == "succeeded" else 202
     return JSONResponse(job.model_dump(), status, headers=location)
 

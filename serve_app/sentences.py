@@ -11,7 +11,8 @@ class SentenceStream:
     """Collects text deltas and hands out whole sentences.
 
     A sentence counts as complete once the white space after its end mark has arrived, so that
-    "3." waits for a possible "3.5" and "…" for the rest of "……".
+    "3." waits for a possible "3.5" and "…" for the rest of "……". Marks alone are no sentence: they
+    wait for the words after them, and are dropped if none come.
     """
 
     def __init__(self) -> None:
@@ -21,12 +22,20 @@ class SentenceStream:
         """Add text; return the sentences that it completes."""
         self._pending += delta
         sentences = []
-        while match := _SENTENCE_END.search(self._pending):
-            sentences.append(self._pending[: match.end()])
-            self._pending = self._pending[match.end() :]
-        return [sentence.strip() for sentence in sentences if sentence.strip()]
+        start = 0
+        for match in _SENTENCE_END.finditer(self._pending):
+            piece = self._pending[start : match.end()]
+            if _has_words(piece):
+                sentences.append(piece.strip())
+                start = match.end()
+        self._pending = self._pending[start:]
+        return sentences
 
     def flush(self) -> list[str]:
         """What is left once the text has ended."""
         rest, self._pending = self._pending.strip(), ""
-        return [rest] if rest else []
+        return [rest] if _has_words(rest) else []
+
+
+def _has_words(text: str) -> bool:
+    return any(char.isalnum() for char in text)

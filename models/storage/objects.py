@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -40,9 +42,6 @@ class ObjectStore(Protocol):
     def create(self, key: str, content: bytes) -> None:
         """Create an object that must not exist; `ObjectExists` if it does."""
 
-    def keys(self, prefix: str) -> list[str]:
-        """Sorted keys of all objects below a folder."""
-
     def children(self, prefix: str) -> list[str]:
         """Sorted names one level below a folder: objects and folders alike."""
 
@@ -59,6 +58,14 @@ class FolderStore:
             raise StorageError(f"storage root must be an absolute folder, got {str(root)!r}")
         self.root = root
 
+    def check_writable(self) -> None:
+        """Raises `StorageError` unless objects can be written below the root."""
+        try:
+            with self._prepared(self.root / "probe", b""):
+                pass
+        except OSError as error:
+            raise StorageError(f"cannot write to storage root {self.root}: {error}") from error
+
     def read(self, key: str) -> bytes:
         try:
             return self.path(key).read_bytes()
@@ -67,26 +74,16 @@ class FolderStore:
 
     def write(self, key: str, content: bytes) -> None:
         path = self.path(key)
-        os.replace(self._prepare(path, content), path)
+        with self._prepared(path, content) as prepared:
+            os.replace(prepared, path)
 
     def create(self, key: str, content: bytes) -> None:
         path = self.path(key)
-        prepared = self._prepare(path, content)
-        try:
-            os.link(prepared, path)  # unlike a rename, fails when the target exists
-        except FileExistsError:
-            raise ObjectExists(f"object {key!r} exists already") from None
-        finally:
-            prepared.unlink()
-
-    def keys(self, prefix: str) -> list[str]:
-        folder = self.path(prefix)
-        files = (path for path in folder.rglob("*") if path.is_file())
-        return sorted(
-            path.relative_to(self.root).as_posix()
-            for path in files
-            if not path.name.startswith(".")
-        )
+        with self._prepared(path, content) as prepared:
+            try:
+                os.link(prepared, path)  # unlike a rename, fails when the target exists
+            except FileExistsError:
+                raise ObjectExists(f"object {key!r} exists already") from None
 
     def children(self, prefix: str) -> list[str]:
         folder = self.path(prefix)
@@ -100,13 +97,19 @@ class FolderStore:
             raise StorageError(f"not a storage key: {key[:80]!r}")
         return self.root / key
 
-    def _prepare(self, path: Path, content: bytes) -> Path:
+    @contextmanager
+    def _prepared(self, path: Path, content: bytes) -> Iterator[Path]:
+        """A finished file beside `path`, gone again when the block ends, unless it was moved."""
         path.parent.mkdir(parents=True, exist_ok=True)
         # The leading dot keeps an unfinished file out of every listing.
         descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        os.chmod(name, 0o644)
-        return Path(name)
+        prepared = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+            prepared.chmod(0o644)
+            yield prepared
+        finally:
+            prepared.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from typing import Any
 from models.storage.objects import FolderStore, ObjectNotFound, ObjectStore, StorageError
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_VERSION = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 _REFERENCE = re.compile(r"([a-z0-9][a-z0-9_-]{0,63})(?:@([a-z0-9][a-z0-9._-]{0,31}))?")
 
 
@@ -62,7 +63,9 @@ class VersionedRecords:
         found: set[str] = set()
         for layer in self._layers:
             for name in layer.children(self._folder):
-                if _ID.fullmatch(name) and self._current(layer, name) is not None:
+                if _ID.fullmatch(name) and "current.json" in layer.children(
+                    f"{self._folder}/{name}"
+                ):
                     found.add(name)
         return sorted(found)
 
@@ -120,8 +123,8 @@ class VersionedRecords:
             version = _json_object(layer.read(key), key).get("version")
         except ObjectNotFound:
             return None
-        if not isinstance(version, str):
-            raise StorageError(f"{key}: 'version' must be a string, got {version!r}")
+        if not isinstance(version, str) or not _VERSION.fullmatch(version):
+            raise StorageError(f"{key}: 'version' must be a version, got {version!r}")
         return version
 
     def _key(self, record: RecordId) -> str:

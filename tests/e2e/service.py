@@ -52,7 +52,7 @@ def running_service(folder: Path) -> Iterator[Service]:
         _wait_until_ready(launcher, service.log)
         yield service
     finally:
-        started = psutil.Process(launcher.pid).children(recursive=True)
+        started = _descendants(launcher)
         launcher.send_signal(signal.SIGTERM)
         launcher.wait(60)
         _, alive = psutil.wait_procs(started, timeout=10)
@@ -67,6 +67,13 @@ def _wait_until_ready(launcher: subprocess.Popen[bytes], log: Path) -> None:
         if launcher.poll() is not None or time.monotonic() > deadline:
             raise AssertionError(f"the service did not start:\n{log.read_text()[-4000:]}")
         time.sleep(0.5)
+
+
+def _descendants(launcher: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    try:
+        return psutil.Process(launcher.pid).children(recursive=True)
+    except psutil.NoSuchProcess:  # it has ended, which the caller is about to say
+        return []
 
 
 def _free_port() -> int:

@@ -2,7 +2,6 @@ import re
 import subprocess
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.e2e.service import Service
@@ -19,16 +18,12 @@ def curl_blocks() -> list[str]:
 
 
 @pytest.mark.parametrize("block_idx", range(len(curl_blocks())))
-def test_commands_of_the_readme_succeed(
-    service: Service, client: httpx.Client, tmp_path: Path, block_idx: int
-) -> None:
-    body = {"speaker_id": "sinip", "text": "나중에 들을게요."}
-    job_id = client.post("/synthesize", json=body).json()["id"]
+def test_commands_of_the_readme_succeed(service: Service, tmp_path: Path, block_idx: int) -> None:
     block = curl_blocks()[block_idx].replace("http://127.0.0.1:8000", service.url)
     result = subprocess.run(
         ["bash", "-c", FAIL_ON_HTTP_ERRORS + block],
         cwd=tmp_path,
-        env={"JOB_ID": job_id, "PATH": "/usr/bin:/bin:/usr/local/bin"},
+        env={"PATH": "/usr/bin:/bin:/usr/local/bin"},
         capture_output=True,
         text=True,
     )

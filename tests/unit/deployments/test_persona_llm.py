@@ -5,7 +5,7 @@ from deployments.persona_llm import to_speech_error
 from models.persona.scene import SceneError
 
 
-@pytest.mark.parametrize("error_class", [*EngineError.__subclasses__(), SceneError])
+@pytest.mark.parametrize("error_class", [EngineError, *EngineError.__subclasses__(), SceneError])
 def test_every_refusal_of_the_engine_has_a_status_of_its_own(
     error_class: type[EngineError | SceneError],
 ) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from deployments.errors import (
+    DamagedRecord,
     InvalidInput,
     UnknownCharacter,
     UnknownVoice,
@@ -55,6 +56,29 @@ def test_a_speaker_alone_means_the_character_of_that_name(catalog: Catalog) -> N
 def test_naming_too_little_is_answered_with_what_there_is(catalog: Catalog) -> None:
     with pytest.raises(InvalidInput, match="bujang, sinip"):
         catalog.cast(None, None, None)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"engine": "gpt_sovits"}'])
+def test_a_damaged_voice_is_named_and_spoils_no_list(
+    catalog: Catalog, user_store: FolderStore, content: str
+) -> None:
+    user_store.write("voices/mine/1/voice.json", content.encode())
+    user_store.write("voices/mine/current.json", b'{"version": "1"}')
+    with pytest.raises(DamagedRecord, match="mine"):
+        catalog.voice("mine")
+    assert [voice.record.name for voice in catalog.voices()] == ["bujang", "sinip"]
+    with pytest.raises(UnknownVoice):
+        catalog.voice("nobody")
+
+
+@pytest.mark.parametrize("pointer", ["{", "[]", '{"version": 1}', '{"version": "../x"}'])
+def test_a_damaged_pointer_to_the_newest_version_is_named(
+    catalog: Catalog, user_store: FolderStore, pointer: str
+) -> None:
+    user_store.write("voices/mine/current.json", pointer.encode())
+    with pytest.raises(DamagedRecord, match="voices/mine/current.json"):
+        catalog.voice("mine")
+    assert [voice.record.name for voice in catalog.voices()] == ["bujang", "sinip"]
 
 
 def test_unknown_names_are_told_apart(catalog: Catalog) -> None:

@@ -21,10 +21,18 @@ def test_a_closing_quote_stays_with_its_sentence() -> None:
     assert SentenceStream().feed('"가자!" 그가 말했다.') == ['"가자!"']
 
 
+def test_marks_alone_are_no_sentence() -> None:
+    sentences = SentenceStream()
+    assert sentences.feed("뭐라고? !! 그래. ") == ["뭐라고?", "!! 그래."]
+    assert sentences.feed("…") + sentences.flush() == []
+
+
 @given(st.text(alphabet='가나.!?… \n"', max_size=60), st.integers(1, 5))
 def test_how_the_text_is_cut_into_deltas_does_not_matter(text: str, size: int) -> None:
     whole, pieces = SentenceStream(), SentenceStream()
     expected = whole.feed(text) + whole.flush()
     deltas = [text[i : i + size] for i in range(0, len(text), size)]
     received = [sentence for delta in deltas for sentence in pieces.feed(delta)]
-    assert received + pieces.flush() == expected
+    received += pieces.flush()
+    assert received == expected
+    assert all(any(char.isalnum() for char in sentence) for sentence in received)

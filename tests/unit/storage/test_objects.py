@@ -29,9 +29,15 @@ def test_no_temporary_file_is_left_or_listed(store: FolderStore) -> None:
     with pytest.raises(ObjectExists):
         store.create("a/c", b"3")
     (store.root / "a" / ".unfinished").write_bytes(b"")
-    assert store.keys("a") == ["a/b", "a/c"]
     assert store.children("a") == ["b", "c"]
     assert sorted(path.name for path in (store.root / "a").iterdir()) == [".unfinished", "b", "c"]
+
+
+def test_a_write_that_fails_leaves_nothing_behind(store: FolderStore) -> None:
+    (store.root / "folder").mkdir()
+    with pytest.raises(OSError):
+        store.write("folder", b"1")
+    assert [path.name for path in store.root.iterdir()] == ["folder"]
 
 
 @pytest.mark.parametrize(
