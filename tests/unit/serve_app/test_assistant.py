@@ -1,0 +1,35 @@
+import pytest
+
+from deployments.errors import InvalidInput
+from models.storage import embedded_store
+from serve_app.assistant import line_request
+from serve_app.catalog import Catalog
+from serve_app.schemas import AssistantRequest, Turn
+
+PERSONA = Catalog([embedded_store()]).persona("bujang")
+
+
+def test_a_trailing_stage_direction_is_taken_out_of_the_scene() -> None:
+    body = AssistantRequest(prompt="회의 중이다. [지문: 하품하며]")
+    request = line_request(body, PERSONA)
+    assert (request.scene.situation, request.scene.direction) == ("회의 중이다.", "하품하며")
+
+
+def test_a_named_direction_wins_over_the_one_in_the_scene() -> None:
+    body = AssistantRequest(prompt="회의 중이다. [지문: 하품하며]", direction="화내며")
+    assert line_request(body, PERSONA).scene.direction == "화내며"
+
+
+def test_a_seed_is_drawn_unless_one_is_given() -> None:
+    scene = "회의 중이다."
+    drawn = {line_request(AssistantRequest(prompt=scene), PERSONA).seed for _ in range(5)}
+    assert len(drawn) == 5
+    assert line_request(AssistantRequest(prompt=scene, seed=3), PERSONA).seed == 3
+
+
+def test_an_empty_scene_and_an_empty_turn_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="empty"):
+        line_request(AssistantRequest(prompt=" "), PERSONA)
+    body = AssistantRequest(prompt="회의", history=[Turn(role="user", text=" ")])
+    with pytest.raises(InvalidInput, match="empty"):
+        line_request(body, PERSONA)
