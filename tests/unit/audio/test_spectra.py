@@ -62,6 +62,25 @@ def test_resampling_rounds_the_length_up(num_samples: int) -> None:
     assert out.shape == (3, math.ceil(num_samples * 320 / 441))
 
 
+def test_rates_without_a_common_divisor_take_no_more_memory_than_others() -> None:
+    # Every one of 32,000 phases has its own taps; a dense table of them would take 49 GB.
+    rate = 191_999
+    tone = torch.sin(2 * math.pi * 440 * torch.arange(rate, dtype=torch.float64) / rate)
+    expected = torch.sin(2 * math.pi * 440 * torch.arange(32_000, dtype=torch.float64) / 32_000)
+    inner = slice(200, -200)
+    torch.testing.assert_close(
+        resample(tone, rate, 32_000)[inner], expected[inner], atol=2e-3, rtol=0
+    )
+
+
+def test_a_long_clip_is_resampled_in_blocks_without_a_seam() -> None:
+    clip = torch.randn(150_000)
+    whole = resample(clip, 16_000, 24_000)
+    # Output 90,000 depends on inputs near 60,000 only.
+    tail = resample(clip[60_000:], 16_000, 24_000)
+    torch.testing.assert_close(whole[90_100:], tail[100:], atol=1e-6, rtol=0)
+
+
 def test_equal_rates_leave_the_waveform_alone() -> None:
     waveform = torch.randn(100)
     assert resample(waveform, 16_000, 16_000) is waveform
