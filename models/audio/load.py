@@ -1,6 +1,7 @@
 """Reads audio files from outside, with every size bounded before anything is decoded."""
 
 import io
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def load_audio(source: bytes | Path, limits: AudioLimits | None = None) -> Audio
             before it is decoded.
 
     Raises:
-        AudioError: not audio, empty, over a limit, or not finite.
+        AudioError: not audio, not a regular file, empty, over a limit, or not finite.
         FileNotFoundError: a path that does not exist.
     """
     limits = limits or AudioLimits()
@@ -71,7 +72,14 @@ def load_audio(source: bytes | Path, limits: AudioLimits | None = None) -> Audio
 
 
 def _bounded_bytes(source: bytes | Path, max_bytes: int) -> bytes:
-    num_bytes = len(source) if isinstance(source, bytes) else source.stat().st_size
+    if isinstance(source, bytes):
+        num_bytes = len(source)
+    else:
+        status = source.stat()
+        # A pipe or a device has no size to check, and may never end.
+        if not stat.S_ISREG(status.st_mode):
+            raise AudioError(f"{source.name} is not a regular file")
+        num_bytes = status.st_size
     if num_bytes > max_bytes:
         raise AudioError(f"audio file has {num_bytes} bytes; at most {max_bytes} are allowed")
     return source if isinstance(source, bytes) else source.read_bytes()

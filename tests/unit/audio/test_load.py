@@ -1,4 +1,5 @@
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,27 @@ def test_a_path_reads_like_its_content(tmp_path: Path) -> None:
     (tmp_path / "clip.wav").write_bytes(content)
     from_path, from_bytes = load_audio(tmp_path / "clip.wav"), load_audio(content)
     assert torch.equal(from_path.waveform, from_bytes.waveform)
+
+
+def test_a_directory_and_a_pipe_are_refused_unread(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    for path in (tmp_path, tmp_path / "pipe.wav"):
+        with pytest.raises(AudioError, match="not a regular file"):
+            load_audio(path)
+
+
+def test_a_small_file_that_claims_hours_is_refused_by_its_header() -> None:
+    flac = bytearray(_file(_noise(16_000), format="FLAC"))
+    # STREAMINFO: the low half of byte 21 and the four bytes after it count the samples.
+    flac[21:26] = bytes([flac[21] & 0xF0, *(16_000 * 3600).to_bytes(4, "big")])
+    with pytest.raises(AudioError, match=r"lasts 3600\.0 s; at most 60 s"):
+        load_audio(bytes(flac))
+
+
+def test_a_file_cut_off_in_the_middle_is_refused() -> None:
+    flac = _file(_noise(16_000), format="FLAC")
+    with pytest.raises(AudioError, match="not a readable audio file"):
+        load_audio(flac[: len(flac) // 2])
 
 
 @pytest.mark.parametrize(
