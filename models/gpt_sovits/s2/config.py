@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 
@@ -70,6 +70,10 @@ class S2Config:
     segment_frames: int = 32
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.name != "dropout":
+                _check_positive(field.name, getattr(self, field.name))
+        _check(0 <= self.dropout < 1, "dropout", self.dropout, "in [0, 1)")
         _check(
             math.prod(self.upsample_rates) == self.hop_length,
             "hop_length",
@@ -164,16 +168,16 @@ class S2Config:
         rate = model.get("semantic_frame_rate", "25hz")
         _check(rate == "25hz", "semantic_frame_rate", rate, "'25hz'")
         sections = ((model, _UPSTREAM_MODEL), (data or {}, _UPSTREAM_DATA))
-        fields = {
+        given = {
             ours: section[theirs]
             for section, names in sections
             for theirs, ours in names.items()
             if theirs in section
         }
-        if "speaker_dim" in fields:
-            fields["mrte_channels"] = fields["speaker_dim"]
-        fields |= sizes
-        return cls(**{name: _as_tuple(value) for name, value in fields.items()})
+        if "speaker_dim" in given:
+            given["mrte_channels"] = given["speaker_dim"]
+        given |= sizes
+        return cls(**{name: _as_tuple(value) for name, value in given.items()})
 
 
 _UPSTREAM_MODEL = {
@@ -200,6 +204,15 @@ _UPSTREAM_DATA = {
 
 def _as_tuple(value: Any) -> Any:
     return tuple(_as_tuple(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def _check_positive(name: str, value: object) -> None:
+    """Accept a positive int, or a non-empty tuple of what is accepted."""
+    if isinstance(value, tuple) and value:
+        for item in value:
+            _check_positive(name, item)
+    else:
+        _check(type(value) is int and value > 0, name, value, "made of positive integers")
 
 
 def _check(holds: bool, name: str, value: object, allowed: str) -> None:

@@ -16,6 +16,7 @@ from itertools import chain, repeat
 import torch
 from torch import Tensor
 
+from models.gpt_sovits.s2.config import S2Config
 from models.gpt_sovits.s2.layers import length_mask
 from models.gpt_sovits.s2.prior_encoder import Prior, change_speed
 from models.gpt_sovits.s2.receptive_field import Context, flow_context, generator_context
@@ -88,15 +89,44 @@ def encode_segments(synthesizer: Synthesizer, segments: list[Segment]) -> list[E
 
 def encode_prior(synthesizer: Synthesizer, segments: list[Segment]) -> Prior:
     """The padded prior of a batch of segments, at their speeds."""
+    hidden, lens = encode_joint(synthesizer, segments)
+    hidden, lens = change_speed(hidden, lens, [segment.speed for segment in segments])
+    return synthesizer.prior_encoder.project(hidden, lens)
+
+
+def encode_joint(synthesizer: Synthesizer, segments: list[Segment]) -> tuple[Tensor, Tensor]:
+    """Joint-encoder features at normal speed, before any change of it.
+
+    Returns:
+        (batch, hidden_channel, frame), and the (batch,) int64 real frames.
+
+    Raises:
+        ValueError: no segments, or one with ids or a speaker the voice does not know.
+    """
+    if not segments:
+        raise ValueError("there are no segments to encode; at least one is needed")
+    for segment in segments:
+        _check_fits(synthesizer.config, segment)
     tokens, token_lens = pad_rows([segment.semantic_tokens for segment in segments])
     phoneme_ids, phoneme_lens = pad_rows([segment.phoneme_ids for segment in segments])
     speaker = stack_speakers(segments)
-    encoder = synthesizer.prior_encoder
-    hidden = encoder.encode(
+    hidden = synthesizer.prior_encoder.encode(
         synthesizer.content(tokens), 2 * token_lens, phoneme_ids, phoneme_lens, speaker
     )
-    hidden, lens = change_speed(hidden, 2 * token_lens, [segment.speed for segment in segments])
-    return encoder.project(hidden, lens)
+    return hidden, 2 * token_lens
+
+
+def _check_fits(config: S2Config, segment: Segment) -> None:
+    low, high = (int(bound) for bound in segment.phoneme_ids.aminmax())
+    if low < 0 or high >= config.num_phonemes:
+        raise ValueError(
+            f"phoneme ids span {low} to {high}; they must lie in [0, {config.num_phonemes})"
+        )
+    if len(segment.speaker) != config.speaker_dim:
+        raise ValueError(
+            f"the speaker embedding has {len(segment.speaker)} channels; "
+            f"this voice needs {config.speaker_dim}"
+        )
 
 
 def stack_speakers(segments: list[Segment]) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.gpt_sovits.s2.decoding import EncodedSegment, Window, decode_windows
+from models.gpt_sovits.s2.decoding import EncodedSegment, Window, decode_windows, encode_joint
 from models.gpt_sovits.s2.prior_encoder import change_speed
 from models.gpt_sovits.s2.segment import Segment
 from models.gpt_sovits.s2.synthesizer import Synthesizer
@@ -63,7 +63,8 @@ def decode_early_chunk(
             f"{num_new_tokens} new of {num_tokens} tokens with an overlap of {overlap_tokens}; "
             "at least 1 of each is needed, and no more new tokens than there are"
         )
-    latent = _encode(synthesizer, segment)
+    hidden, _ = encode_joint(synthesizer, [segment])
+    latent = hidden[0]
     overlap = overlap_tokens + max(0, _MIN_NEW_TOKENS - num_new_tokens)
     first_frame = 0
     if previous is not None:
@@ -155,20 +156,6 @@ def best_joint(tail: Tensor, waveform: Tensor) -> int:
     products = F.conv1d(search, tail.view(1, 1, -1))
     energies = F.conv1d(search.square(), torch.ones_like(tail).view(1, 1, -1))
     return int((products / torch.sqrt(energies + _ENERGY_FLOOR)).argmax())
-
-
-def _encode(synthesizer: Synthesizer, segment: Segment) -> Tensor:
-    """Joint-encoder features of all tokens so far: (hidden_channel, frame)."""
-    tokens, phonemes = segment.semantic_tokens[None], segment.phoneme_ids[None]
-    device = tokens.device
-    hidden = synthesizer.prior_encoder.encode(
-        synthesizer.content(tokens),
-        torch.tensor([_FRAMES_PER_TOKEN * tokens.shape[1]], device=device),
-        phonemes,
-        torch.tensor([phonemes.shape[1]], device=device),
-        segment.speaker[None, :, None],
-    )
-    return hidden[0]
 
 
 def _decode_latent(

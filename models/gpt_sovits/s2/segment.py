@@ -1,5 +1,6 @@
 """One request's share of S2: what is spoken, by whom, how."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -8,14 +9,18 @@ from torch.nn.utils.rnn import pad_sequence
 
 from models import counter_random
 
+# The latent grows as 1 / speed: without a bound a request could ask for any amount of memory.
+MIN_SPEED, MAX_SPEED = 0.1, 10.0
+_SEEDS = range(-(2**63), 2**63)
+
 
 @dataclass(frozen=True)
 class Segment:
     """A stretch of speech to decode. Nothing in it depends on a batch.
 
     Raises:
-        ValueError: a tensor of the wrong shape, no tokens or phonemes, a speed or noise scale
-            that is out of range.
+        ValueError: a tensor of the wrong shape or dtype, no tokens or phonemes, a speaker that is
+            not finite, a seed, speed or noise scale that is out of range.
     """
 
     semantic_tokens: Tensor
@@ -25,7 +30,7 @@ class Segment:
     speaker: Tensor
     """(speaker_dim,), see ``Synthesizer.speaker_embedding``."""
     seed: int
-    """Names the noise: same seed, same waveform."""
+    """Names the noise: same seed, same waveform; any int64."""
     speed: float = 1.0
     noise_scale: float = 0.5
 
@@ -37,10 +42,18 @@ class Segment:
                     f"{name} has shape {tuple(value.shape)}; "
                     "it must have one dimension and not be empty"
                 )
-        if not self.speed > 0:
-            raise ValueError(f"speed is {self.speed}; it must be greater than 0")
-        if not self.noise_scale >= 0:
-            raise ValueError(f"noise_scale is {self.noise_scale}; it must be 0 or more")
+        for name in ("semantic_tokens", "phoneme_ids"):
+            dtype = getattr(self, name).dtype
+            if dtype != torch.int64:
+                raise ValueError(f"{name} is {dtype}; it must be int64")
+        if not self.speaker.is_floating_point() or not bool(self.speaker.isfinite().all()):
+            raise ValueError("speaker must hold finite floats")
+        if self.seed not in _SEEDS:
+            raise ValueError(f"seed is {self.seed}; it must fit 64 signed bits")
+        if not MIN_SPEED <= self.speed <= MAX_SPEED:
+            raise ValueError(f"speed is {self.speed}; it must lie in [{MIN_SPEED}, {MAX_SPEED}]")
+        if not 0 <= self.noise_scale < math.inf:
+            raise ValueError(f"noise_scale is {self.noise_scale}; it must be finite, 0 or more")
 
 
 def frame_noise(seed: int, start_frame: int, num_frames: int, num_channels: int) -> Tensor:

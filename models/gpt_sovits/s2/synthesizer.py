@@ -78,7 +78,7 @@ class Synthesizer(nn.Module):
             (speaker_dim,).
 
         Raises:
-            ValueError: no clip, or a clip of the wrong shape.
+            ValueError: no clip, a clip of the wrong shape, or one that gives no finite embedding.
         """
         if not ref_specs:
             raise ValueError("ref_specs is empty; a voice needs at least one clip")
@@ -94,7 +94,10 @@ class Synthesizer(nn.Module):
             )
             for spec in ref_specs
         ]
-        return torch.stack(embeddings).mean(dim=0)[0, :, 0]
+        speaker = torch.stack(embeddings).mean(dim=0)[0, :, 0]
+        if not bool(speaker.isfinite().all()):
+            raise ValueError("ref_specs give an embedding that is not finite")
+        return speaker
 
     @torch.no_grad()
     def extract_latent(self, ssl_features: Tensor) -> Tensor:
@@ -105,7 +108,21 @@ class Synthesizer(nn.Module):
 
         Returns:
             (batch, frame // 2) int64 at 25 Hz.
+
+        Raises:
+            ValueError: features of another shape, fewer than two frames, or not finite.
         """
+        if ssl_features.dim() != 3 or ssl_features.shape[2] != self.config.ssl_dim:
+            raise ValueError(
+                f"ssl_features have shape {tuple(ssl_features.shape)}; "
+                f"it must be (batch, frame, {self.config.ssl_dim})"
+            )
+        if ssl_features.shape[1] < 2:
+            raise ValueError(
+                f"ssl_features have {ssl_features.shape[1]} frames; a token needs at least 2"
+            )
+        if not bool(ssl_features.isfinite().all()):
+            raise ValueError("ssl_features hold values that are not finite")
         return self.codebook.encode(self.project_ssl(ssl_features))
 
     def project_ssl(self, ssl_features: Tensor) -> Tensor:

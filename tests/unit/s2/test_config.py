@@ -39,6 +39,12 @@ def test_upstream_names_become_ours() -> None:
         ({"speaker_dim": 256}, "equal to speaker_dim 256"),
         ({"reference_bins": 2000}, "reference_bins is 2000"),
         ({"num_layers": 1}, "num_layers is 1"),
+        ({"num_heads": 0}, "num_heads is 0; it must be made of positive integers"),
+        ({"hidden_channels": "192"}, "hidden_channels is 192"),
+        ({"upsample_rates": ()}, r"upsample_rates is \(\)"),
+        ({"latent_channels": 2.0}, r"latent_channels is 2\.0"),
+        ({"resblock_dilations": ((1, -3), (1, 3), (1, 3))}, "resblock_dilations is -3"),
+        ({"dropout": 1.0}, r"dropout is 1\.0"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused_by_name(sizes: dict[str, Any], message: str) -> None:

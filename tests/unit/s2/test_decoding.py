@@ -1,5 +1,8 @@
 """Chunked = whole, batched = alone, again = before."""
 
+import random
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -109,7 +112,17 @@ def test_a_window_outside_its_segment_is_refused(voice: Synthesizer, start: int,
     [
         ("semantic_tokens", torch.zeros(0, dtype=torch.int64)),
         ("phoneme_ids", torch.zeros(1, 3, dtype=torch.int64)),
+        ("semantic_tokens", torch.ones(4)),
+        ("phoneme_ids", torch.ones(4, dtype=torch.int32)),
+        ("speaker", torch.full((SMALL.speaker_dim,), float("nan"))),
+        ("speaker", torch.ones(SMALL.speaker_dim, dtype=torch.int64)),
+        ("seed", 2**63),
+        ("seed", -(2**63) - 1),
         ("speed", 0.0),
+        ("speed", 1e-9),
+        ("speed", float("inf")),
+        ("speed", float("nan")),
+        ("noise_scale", float("inf")),
         ("noise_scale", -0.1),
         ("noise_scale", float("nan")),
     ],
@@ -118,3 +131,46 @@ def test_an_impossible_segment_is_refused_by_field(field: str, value: object) ->
     fields = {**vars(small_segment(5, seed=0)), field: value}
     with pytest.raises(ValueError, match=field):
         Segment(**fields)
+
+
+@pytest.mark.parametrize("seed", [-1, -(2**63), 2**63 - 1])
+@torch.inference_mode()
+def test_every_64_bit_seed_names_noise(voice: Synthesizer, seed: int) -> None:
+    (waveform,) = decode(voice, [replace(small_segment(4, seed=0), seed=seed)])
+    (other,) = decode(voice, [replace(small_segment(4, seed=0), seed=seed ^ 1)])
+    assert waveform.isfinite().all()
+    assert not torch.equal(waveform, other)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("phoneme_ids", torch.tensor([3, SMALL.num_phonemes]), r"must lie in \[0, 732\)"),
+        ("phoneme_ids", torch.tensor([-1, 3]), r"must lie in \[0, 732\)"),
+        ("speaker", torch.zeros(3), "3 channels; this voice needs 48"),
+    ],
+)
+@torch.inference_mode()
+def test_a_segment_the_voice_does_not_fit_is_refused(
+    voice: Synthesizer, field: str, value: torch.Tensor, message: str
+) -> None:
+    segment = replace(small_segment(4, seed=0), **{field: value})
+    with pytest.raises(ValueError, match=message):
+        decode(voice, [small_segment(9, seed=1), segment])
+
+
+def test_a_batch_of_no_segments_is_refused(voice: Synthesizer) -> None:
+    with pytest.raises(ValueError, match="no segments"):
+        decode(voice, [])
+
+
+@torch.inference_mode()
+def test_any_cutting_of_any_length_equals_the_whole(voice: Synthesizer) -> None:
+    draw = random.Random(0)
+    for seed in range(12):
+        segment = small_segment(
+            draw.choice([1, 2, 3, 17, 33]), seed, speed=draw.choice([1.0, 0.7, 1.3])
+        )
+        (whole,) = decode(voice, [segment])
+        chunks = stream_exact(voice, segment, draw.randint(1, 90), draw.choice([9, 14, 200]))
+        torch.testing.assert_close(torch.cat(list(chunks)), whole, atol=TOLERANCE, rtol=0)

@@ -176,6 +176,30 @@ def test_unusable_reference_spectrograms_are_refused(
         voice.speaker_embedding(specs)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_reference_spectrograms_that_are_not_finite_are_refused(
+    voice: Synthesizer, value: float
+) -> None:
+    with pytest.raises(ValueError, match="not finite"):
+        voice.speaker_embedding([torch.full((SMALL.spec_bins, 9), value)])
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (torch.zeros(1, 10, 7), r"must be \(batch, frame, 40\)"),
+        (torch.zeros(10, 40), r"must be \(batch, frame, 40\)"),
+        (torch.zeros(1, 1, 40), "1 frames; a token needs at least 2"),
+        (torch.full((1, 4, 40), float("nan")), "not finite"),
+    ],
+)
+def test_unusable_ssl_features_are_refused(
+    voice: Synthesizer, features: Tensor, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        voice.extract_latent(features)
+
+
 def test_slices_start_anywhere_they_fit_and_nowhere_else() -> None:
     lens = torch.tensor([32, 40, 100])
     assert draw_slice_starts(torch.zeros(3), lens, 32).tolist() == [0, 0, 0]
