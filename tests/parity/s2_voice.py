@@ -55,6 +55,11 @@ def voice_for(file_name: str, size: str) -> Synthesizer:
     return golden_voice(size, filler_for(file_name).salt)
 
 
+def shape_of(noise_key: str) -> tuple[int, ...]:
+    """The shape that ends a noise key, e.g. ``1x192x36``."""
+    return tuple(int(size) for size in noise_key.rsplit("/", 1)[1].split("x"))
+
+
 def reference_specs(file_name: str, size: str) -> list[Tensor]:
     """The two reference clips of the decoding cases, (bin, frame) each."""
     filler = filler_for(file_name)

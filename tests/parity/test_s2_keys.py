@@ -9,25 +9,25 @@ from models.gpt_sovits.s2.upstream_keys import from_upstream, to_upstream
 from tests.parity.s2_voice import GOLDEN, SIZES, generator_keys, voice_config
 
 
-def _shapes(module: torch.nn.Module) -> dict[str, list[int]]:
-    return {key: list(value.shape) for key, value in to_upstream(module.state_dict()).items()}
-
-
-def _golden_shapes(keys: dict[str, dict[str, object]]) -> dict[str, object]:
-    return {key: entry["shape"] for key, entry in keys.items()}
+def _entries(module: torch.nn.Module) -> dict[str, dict[str, object]]:
+    """Key -> shape and dtype, as the golden lists write them."""
+    return {
+        key: {"shape": list(value.shape), "dtype": str(value.dtype).removeprefix("torch.")}
+        for key, value in to_upstream(module.state_dict()).items()
+    }
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_voice_has_exactly_the_published_keys_and_shapes(size: str) -> None:
+def test_a_voice_has_exactly_the_published_tensors(size: str) -> None:
     with torch.device("meta"):
         voice = Synthesizer(voice_config(size), has_posterior=True)
-    assert _shapes(voice) == _golden_shapes(generator_keys(size))
+    assert _entries(voice) == generator_keys(size)
 
 
-def test_the_discriminators_have_exactly_the_published_keys_and_shapes() -> None:
+def test_the_discriminators_have_exactly_the_published_tensors() -> None:
     with torch.device("meta"):
         discriminators = Discriminators()
-    assert _shapes(discriminators) == _golden_shapes(GOLDEN.json("keys_s2_d.json"))
+    assert _entries(discriminators) == GOLDEN.json("keys_s2_d.json")
 
 
 @pytest.mark.parametrize("file_name", ["keys_s2_g.json", "keys_s2_g_tiny.json", "keys_s2_d.json"])
