@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from models.kokoro.__main__ import embedded_voice
 from training.corpus.conjugation import Stem
 from training.corpus.coverage import EVERYDAY, covered_share
 from training.corpus.grammar import Grammar
@@ -123,6 +124,14 @@ def test_shipped_configuration_covers_everyday_pairs_without_repeating_the_sente
     everyday = [line for line in EVERYDAY.read_text().splitlines() if not line.startswith("#")]
     assert not set(texts) & set(everyday)
     assert covered_share(texts, everyday, bigrams_in_words) > 0.9
+
+
+@pytest.mark.parametrize("voice_id", ["bujang", "sinip"])
+def test_teacher_of_a_character_is_the_shipped_voice(voice_id: str) -> None:
+    shipped = embedded_voice(voice_id)
+    (speaker,) = (s for s in load_config(CONFIG).speakers if s.name == voice_id)
+    assert speaker.voice().timbre == shipped.timbre
+    assert speaker.voice().variant("neutral") == shipped.variant("neutral")
 
 
 def test_templates_beyond_thirty_percent_are_refused() -> None:
