@@ -5,7 +5,9 @@ Numbers take the language of a neighbour.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from models.text.errors import UnsupportedLanguage
 
@@ -44,64 +46,78 @@ def language_pieces(text: str, default: str = "") -> list[LanguagePiece]:
         text: mixed text.
         default: the language of numbers and of every script but Latin; neighbours decide if empty.
     """
-    pieces = _merge(_resolve_digits(_script_pieces(text), default))
+    pieces = _resolve_digits(text, _script_pieces(text), default)
     if default:
-        pieces = _merge([(lang if lang == "en" else default, part) for lang, part in pieces])
-    return [LanguagePiece(language, part) for language, part in pieces]
+        pieces = _merge(p._replace(language=_class_of(p.language, default)) for p in pieces)
+    return [LanguagePiece(piece.language, text[piece.start : piece.end]) for piece in pieces]
 
 
-def _script_pieces(text: str) -> list[tuple[str, str]]:
-    pieces: list[tuple[str, str]] = []
-    leading = ""
+class _Span(NamedTuple):
+    """A stretch by its place: joining stretches costs no copy of the text."""
+
+    language: str
+    start: int
+    end: int
+
+
+def _class_of(language: str, default: str) -> str:
+    return language if language == "en" else default
+
+
+def _script_pieces(text: str) -> list[_Span]:
+    scripts: list[str] = []
+    starts: list[int] = []
     is_open_korean = False
     for match in _SCRIPTS.finditer(text):
-        script, part = str(match.lastgroup), match[0]
-        joins_korean = is_open_korean and script == _DIGITS
-        if script == "other" and not pieces:
-            leading += part
-        elif pieces and (script in ("other", pieces[-1][0]) or joins_korean):
-            pieces[-1] = (pieces[-1][0], pieces[-1][1] + part)
-        else:
-            pieces.append((script, leading + part))
-            leading = ""
-        is_open_korean = script == "ko" or (is_open_korean and part[0] in _CONTINUES_KOREAN)
-    return pieces or ([("other", leading)] if leading else [])
+        script = str(match.lastgroup)
+        joins_previous = script == "other" or (
+            bool(scripts) and (script == scripts[-1] or (is_open_korean and script == _DIGITS))
+        )
+        if not joins_previous:
+            starts.append(match.start() if scripts else 0)
+            scripts.append(script)
+        is_open_korean = script == "ko" or (is_open_korean and match[0][0] in _CONTINUES_KOREAN)
+    if text and not scripts:
+        return [_Span("other", 0, len(text))]
+    return list(map(_Span, scripts, starts, [*starts[1:], len(text)]))
 
 
-def _resolve_digits(pieces: list[tuple[str, str]], default: str) -> list[tuple[str, str]]:
-    resolved: list[tuple[str, str]] = []
-    for at, (language, text) in enumerate(pieces):
-        if language in (_DIGITS, "other"):
+def _resolve_digits(text: str, pieces: list[_Span], default: str) -> list[_Span]:
+    resolved: list[_Span] = []
+    for at, piece in enumerate(pieces):
+        if piece.language in (_DIGITS, "other"):
             following = pieces[at + 1] if at + 1 < len(pieces) else None
-            language = default or _neighbour(resolved[-1] if resolved else None, text, following)
-        if resolved and resolved[-1][0] == language:
-            resolved[-1] = (language, resolved[-1][1] + text)
-        else:
-            resolved.append((language, text))
+            language = default or _neighbour(
+                text, resolved[-1] if resolved else None, piece, following
+            )
+            piece = piece._replace(language=language)
+        _append(resolved, piece)
     return resolved
 
 
-def _neighbour(
-    previous: tuple[str, str] | None, digits: str, following: tuple[str, str] | None
-) -> str:
+def _neighbour(text: str, previous: _Span | None, digits: _Span, following: _Span | None) -> str:
     """The language of a number between two pieces; Chinese, as the reference, where it is alone."""
     if previous is None or following is None:
         nearest = previous or following
-        return nearest[0] if nearest else "zh"
-    if previous[0] == following[0]:
-        return previous[0]
-    if previous[1][-1] in _ENDS_CLAUSE:
-        return following[0]
-    if following[1][0] in _ENDS_CLAUSE or digits[-1] in ".。":
-        return previous[0]
-    return following[0] if len(following[1]) > len(previous[1]) else previous[0]
+        return nearest.language if nearest else "zh"
+    if previous.language == following.language:
+        return previous.language
+    if text[previous.end - 1] in _ENDS_CLAUSE:
+        return following.language
+    if text[following.start] in _ENDS_CLAUSE or text[digits.end - 1] in ".。":
+        return previous.language
+    is_longer = following.end - following.start > previous.end - previous.start
+    return following.language if is_longer else previous.language
 
 
-def _merge(pieces: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    merged: list[tuple[str, str]] = []
-    for language, text in pieces:
-        if merged and merged[-1][0] == language:
-            merged[-1] = (language, merged[-1][1] + text)
-        else:
-            merged.append((language, text))
+def _merge(pieces: Iterable[_Span]) -> list[_Span]:
+    merged: list[_Span] = []
+    for piece in pieces:
+        _append(merged, piece)
     return merged
+
+
+def _append(pieces: list[_Span], piece: _Span) -> None:
+    if pieces and pieces[-1].language == piece.language:
+        piece = pieces.pop()._replace(end=piece.end)
+    pieces.append(piece)

@@ -5,6 +5,7 @@ segment may be cut short at a clause, so that the first audio is early.
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -138,17 +139,17 @@ class _Splitter:
         """The last clause end that keeps the limit, else the last space, else any free place."""
         limit = self._limits.max_chars
         for breaks in (self._clauses, self._connectives, self._spaces, self._anywhere):
-            fitting = [
-                at
-                for at in breaks
-                if start < at < end and limit // 3 <= self._spoken(start, at) <= limit
-            ]
-            if fitting:
-                return fitting[-1]
-        beyond = [
-            at for at in self._anywhere if start < at < end and self._spoken(start, at) > limit
-        ]
-        return beyond[0] if beyond else end
+            stop = min(self._first_beyond(breaks, start), bisect_left(breaks, end))
+            last = breaks[stop - 1] if stop else start
+            if last > start and self._spoken(start, last) >= limit // 3:
+                return last
+        beyond = self._first_beyond(self._anywhere, start)
+        return min([end, *self._anywhere[beyond : beyond + 1]])
+
+    def _first_beyond(self, breaks: list[int], start: int) -> int:
+        """Index of the first break that makes a segment from `start` too long."""
+        most = self._spoken_until[start] + self._limits.max_chars
+        return bisect_right(breaks, most, key=self._spoken_until.__getitem__)
 
 
 def _cumulative_length(length: int, pieces: Sequence[Piece]) -> list[int]:
