@@ -6,6 +6,7 @@
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -20,7 +21,7 @@ from models.text.errors import (
 )
 from models.text.korean.dictionary import PronunciationDictionary
 from models.text.korean.folding import fold
-from models.text.korean.normalizer import read
+from models.text.korean.normalizer import normalize, read
 from models.text.korean.phonemes import phones as korean_phones
 from models.text.korean.standard_sounds import pronounce_standard
 from models.text.languages import (
@@ -93,8 +94,9 @@ def analyze(
     pieces = read_pieces(text, language, dictionary)
     if not any(map(_is_spoken, pieces)):
         raise UnspeakableText(f"nothing in {text[:40]!r} is read aloud in language {language!r}")
-    spans = _join_silent(split_spans(text, pieces, limits), pieces)
-    return [_segment(text, start, end, pieces) for start, end in spans]
+    within = _Within(pieces)
+    spans = _join_silent(split_spans(text, pieces, limits), within)
+    return [_segment(text, start, end, within(start, end)) for start, end in spans]
 
 
 def warm_up() -> None:
@@ -124,17 +126,41 @@ def read_pieces(text: str, language: str, dictionary: PronunciationDictionary) -
     if language == "ko":
         return list(read(text, dictionary).pieces)
     if language == "en":
-        return list(_english_pieces(text, dictionary))
+        return list(_keep_korean_spaces(_english_pieces(text, dictionary)))
     pieces: list[Piece] = []
     offset = 0
-    for part in _mixed_parts(text):
+    for part in _mixed_parts(text, dictionary):
         inner = read_pieces(part.text, part.language, dictionary)
+        if (
+            part.language == "ko"
+            and part.text[-1].isspace()
+            and offset + len(part.text) < len(text)
+        ):
+            inner[-1] = replace(inner[-1], text=inner[-1].text + " ")
         pieces.extend(replace(p, start=p.start + offset, end=p.end + offset) for p in inner)
         offset += len(part.text)
     return pieces
 
 
-def _mixed_parts(text: str) -> list[LanguagePiece]:
+def _mixed_parts(text: str, dictionary: PronunciationDictionary) -> list[LanguagePiece]:
+    """Korean and English stretches; a dictionary entry is never divided between them."""
+    folded = fold(text)
+    entries = [folded.source_span(start, end) for start, end, _ in dictionary.find(folded.text)]
+    entries.reverse()
+    parts: list[LanguagePiece] = []
+    start = end = 0
+    for part in _parts_by_script(text):
+        end += len(part.text)
+        while entries and entries[-1][1] <= end:
+            entries.pop()
+        stop = entries[-1][1] if entries and entries[-1][0] < end else end
+        if start < stop:
+            parts.append(LanguagePiece(part.language, text[start:stop]))
+            start = stop
+    return parts
+
+
+def _parts_by_script(text: str) -> list[LanguagePiece]:
     """Korean and English stretches; a number that touches Hangul is Korean (OK, 3시에 봐)."""
     parts: list[LanguagePiece] = []
     for piece in language_pieces(text):
@@ -160,9 +186,22 @@ def _english_pieces(text: str, dictionary: PronunciationDictionary) -> Iterator[
     for start, end, spoken in dictionary.find(folded.text):
         entry_start, entry_end = folded.source_span(start, end)
         yield from _english_tokens(text, at, entry_start)
-        yield Piece(entry_start, entry_end, spoken, is_atomic=True, language="en")
+        if _KOREAN_SOUND.search(spoken):  # English would drop it
+            yield Piece(entry_start, entry_end, normalize(spoken), is_atomic=True)
+        else:
+            yield Piece(entry_start, entry_end, spoken, is_atomic=True, language="en")
         at = entry_end
     yield from _english_tokens(text, at, len(text))
+
+
+def _keep_korean_spaces(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """A space behind an entry read in Korean is Korean too; English has no symbol for it."""
+    is_after_korean = False
+    for piece in pieces:
+        if is_after_korean and piece.text.isspace():
+            piece = replace(piece, text=" ", language="ko")
+        is_after_korean = piece.language == "ko"
+        yield piece
 
 
 def _english_tokens(text: str, start: int, end: int) -> Iterator[Piece]:
@@ -170,13 +209,25 @@ def _english_tokens(text: str, start: int, end: int) -> Iterator[Piece]:
         yield Piece(match.start(), match.end(), match[0], not match[0].isspace(), "en")
 
 
-def _join_silent(spans: list[tuple[int, int]], pieces: list[Piece]) -> list[tuple[int, int]]:
+class _Within:
+    """The pieces inside a span, without looking at all the others."""
+
+    def __init__(self, pieces: list[Piece]) -> None:
+        self._pieces = pieces
+        self._starts = [piece.start for piece in pieces]
+
+    def __call__(self, start: int, end: int) -> list[Piece]:
+        first, stop = bisect_left(self._starts, start), bisect_left(self._starts, end)
+        return [piece for piece in self._pieces[first:stop] if piece.end <= end]
+
+
+def _join_silent(spans: list[tuple[int, int]], within: _Within) -> list[tuple[int, int]]:
     """Joins a span in which nothing is spoken to the one before it, or to the first after it."""
     joined: list[tuple[int, int]] = []
     start: int | None = None
     for span_start, end in spans:
         begin = span_start if start is None else start
-        is_spoken = any(_is_spoken(p) for p in pieces if span_start <= p.start and p.end <= end)
+        is_spoken = any(map(_is_spoken, within(span_start, end)))
         if not is_spoken and joined:
             joined[-1] = (joined[-1][0], end)
         elif is_spoken:
@@ -187,8 +238,7 @@ def _join_silent(spans: list[tuple[int, int]], pieces: list[Piece]) -> list[tupl
     return joined
 
 
-def _segment(text: str, start: int, end: int, pieces: list[Piece]) -> Segment:
-    inside = [piece for piece in pieces if start <= piece.start and piece.end <= end]
+def _segment(text: str, start: int, end: int, inside: list[Piece]) -> Segment:
     readings: list[str] = []
     phones: list[str] = []
     languages: set[str] = set()

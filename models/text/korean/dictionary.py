@@ -8,6 +8,8 @@ from models.text.korean.folding import fold
 
 MAX_ENTRIES = 2_000
 MAX_ENTRY_CHARS = 100
+MAX_EXPANDED_CHARS = 1_000  # readings made of readings of readings grow exponentially
+_MAX_NESTING = 50
 
 
 class PronunciationDictionary:
@@ -23,7 +25,8 @@ class PronunciationDictionary:
 
         Raises:
             DictionaryError: on an empty or overlong form, one written form with two readings,
-                readings that lead back to themselves, or too many entries.
+                readings that lead back to themselves or grow without bound through one another,
+                or too many entries.
         """
         self._readings = _checked(entries)
         self._pattern = _compile(self._readings)
@@ -47,9 +50,19 @@ class PronunciationDictionary:
             raise DictionaryError(f"dictionary entries lead back to themselves: {circle}")
         if written not in self._spoken:
             assert self._pattern is not None
+            if len(path) >= _MAX_NESTING:
+                raise DictionaryError(
+                    f"dictionary entries use one another too deeply, from {path[0]!r} on; "
+                    f"allowed: {_MAX_NESTING} steps"
+                )
             reading = self._pattern.sub(
                 lambda m: self._expand(m[0], (*path, written)), self._readings[written]
             )
+            if len(reading) > MAX_EXPANDED_CHARS:
+                raise DictionaryError(
+                    f"the reading of {written!r}, with the entries it uses, has {len(reading)} "
+                    f"characters; allowed: {MAX_EXPANDED_CHARS}"
+                )
             self._spoken[written] = reading
         return self._spoken[written]
 

@@ -59,5 +59,29 @@ def test_contradictory_dictionary_is_refused(entries: list[tuple[str, str]], mes
         PronunciationDictionary(entries)
 
 
+def test_readings_that_multiply_through_one_another_are_refused() -> None:
+    doubling = {chr(ord("가") + i): (chr(ord("가") + i + 1) + " ") * 50 for i in range(12)}
+
+    with pytest.raises(DictionaryError, match="allowed: 1000"):
+        PronunciationDictionary(doubling)
+
+
+def test_a_long_chain_of_entries_is_refused() -> None:
+    with pytest.raises(DictionaryError, match="allowed: 50 steps"):
+        PronunciationDictionary({f"가{i}x": f"가{i + 1}x" for i in range(1999)})
+
+
+@pytest.mark.parametrize(
+    ("text", "entry"),
+    [("Baewoo 씨가", ("Baewoo", "배우")), ("우리 AI 시대가", ("AI 시대", "인공지능 시대"))],
+)
+def test_entry_is_read_in_mixed_text_where_it_crosses_languages(
+    text: str, entry: tuple[str, str]
+) -> None:
+    (segment,) = analyze(text, "auto", dictionary=[entry])
+
+    assert segment.reading == text.replace(*entry)
+
+
 def test_same_entry_twice_is_no_conflict() -> None:
     assert len(PronunciationDictionary([("AI", "에이아이"), ("AI", "에이아이")])) == 1
