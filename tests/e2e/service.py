@@ -29,10 +29,7 @@ class Service:
 
     def printed_commands(self) -> list[str]:
         """The shell commands that the service shows a newcomer."""
-        text = self.log.read_text()
-        return [
-            match.group(0).strip() for match in re.finditer(r"^  curl(?:.*\\\n)*.*$", text, re.M)
-        ]
+        return re.findall(r"^  (curl.*?)\n\n", self.log.read_text(), re.M | re.S)
 
 
 @contextmanager
