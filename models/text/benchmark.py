@@ -52,11 +52,16 @@ def read_cases(text: str) -> Iterator[Case]:
     for number, line in enumerate(text.splitlines(), start=1):
         if line.startswith("## "):
             category = line[3:].strip()
-        elif line.strip() and (not line.startswith("#") or "\t" in line):
+        elif line.strip() and not _is_comment(line):
             written, tab, readings = line.partition("\t")
             if not tab:
                 raise ValueError(f"line {number} has no tab: {line!r}")
             yield Case(category, written, tuple(readings.split("\t")[0].split("|")))
+
+
+def _is_comment(line: str) -> bool:
+    """A comment has a space behind its #, or no tab: #1 and #해시태그 are written forms too."""
+    return line.startswith("# ") or (line.startswith("#") and "\t" not in line)
 
 
 def evaluate(cases: list[Case], answers: list[str], pronounced: bool = False) -> list[Result]:
