@@ -8,6 +8,14 @@ from models.text.tables import read_table
 _SPELLINGS = dict(read_table("korean_chat"))
 _LONGEST = max(map(len, _SPELLINGS))
 _MAX_REPEATS = 10  # a laugh of a thousand letters is not spoken a thousand times
+# ㄱㄱ 고고: how each letter of a longer run sounds.
+_HALVES = {
+    spelling[0]: reading[: len(reading) // 2]
+    for spelling, reading in _SPELLINGS.items()
+    if len(spelling) == 2
+    and spelling[0] == spelling[1]
+    and reading[: len(reading) // 2] == reading[len(reading) // 2 :]
+}
 _VOWELS = dict(
     zip(
         "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ",
@@ -31,6 +39,8 @@ def _read_jamo(match: Match) -> str | None:
     run = re.sub(rf"(.)\1{{{_MAX_REPEATS},}}", lambda m: m[1] * _MAX_REPEATS, match[0])
     if len(run) > 1 and len(set(run)) == 1 and run not in _SPELLINGS and run[0] in _SPELLINGS:
         return _SPELLINGS[run[0]] * len(run)
+    if len(set(run)) == 1 and run not in _SPELLINGS and (one := _HALVES.get(run[0])):
+        return one * len(run)
     spoken: list[str] = []
     at = 0
     while at < len(run):

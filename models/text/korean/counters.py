@@ -41,14 +41,16 @@ _CHOSEN_NUMBER = re.compile(
     r"\s?번(?:을|를|이|으로|에)?\s?(?:누르|눌러|누릅|선택|고르|골라|고른|찍|클릭|입력|정답|맞|배정|체크|다이얼)"
 )
 _NUMBERED_PLACE = re.compile(
-    r"(?:\d반|버스|마을버스|정답은|답은|보기|기호|등번호|국도|객관식|선택지|백넘버|채널|문제|창구|좌석|게이트|지하철|참가번호|대기번호|번호|내선)$"
+    r"(?:\d반|버스|마을버스|정답은|답은|보기|기호|등번호|국도|객관식|선택지|백넘버|채널|문제|창구|좌석|게이트|지하철|참가번호|대기번호|번호|내선|교향곡|협주곡|소나타)$"
 )
 _PEOPLE = re.compile(
     r"(?:손님|고객|어르신|선생님|성인|어른|관객|여러분|하객|내빈|직원|환자|일행|교수님|어머님|아버님|할머니|할아버지)(?:이|은|은요|만|도)?$"
 )
+_HOUR_BEFORE = re.compile(r"\d\s?시(?:간)?$")  # 6시 10분께: minutes, not people
 # A counter that is Sino-Korean by default (삼 점, 삼 쪽) and native after what it then counts.
 _NATIVE_AFTER = {
     "점": re.compile("(?:그림|작품|유물|고기|유화|도자기|의류|미술품|소품|가구)$"),
+    "수": re.compile("(?:^|[^가-힣])(?:시|한시|시조|즉흥시|축시)$"),
     "쪽": re.compile("(?:마늘|귤|사과|오렌지|수박|생강)$"),
 }
 _PEOPLE_AFTER = re.compile(
@@ -62,8 +64,9 @@ def counted(number: str, before: str, after: str) -> str | None:
 
     Returns None where the numeral is Sino-Korean: for other counters, and for large numbers.
     """
-    if _PEOPLE_AFTER.match(after) or (
-        _PEOPLE.search(before) and re.match(r"\s?분(?!\s?[전후뒤간])", after)
+    if not _HOUR_BEFORE.search(before) and (
+        _PEOPLE_AFTER.match(after)
+        or (_PEOPLE.search(before) and re.match(r"\s?분(?!\s?[전후뒤간])", after))
     ):
         return _with_space(number, 99, after)
     thing = _NATIVE_AFTER.get(after.lstrip()[:1])
@@ -73,7 +76,7 @@ def counted(number: str, before: str, after: str) -> str | None:
     if match is None:
         return None
     counter = match[2]
-    if before.endswith("제") or (counter == "장" and re.match(r"\s?장\s?\d+\s?절", after)):
+    if before.endswith("제") or (counter == "장" and _is_chapter(before, after)):
         return None
     if counter == "번" and _is_label(before, after):
         return None
@@ -104,6 +107,11 @@ def _with_space(number: str, limit: int, after: str) -> str | None:
     if not 0 < value <= limit:
         return None
     return adnominal(value) + ("" if after[:1].isspace() else " ")
+
+
+def _is_chapter(before: str, after: str) -> bool:
+    """3막 5장, 3장 5절: parts of a work, not sheets."""
+    return bool(re.search(r"\d막$", before) or re.match(r"\s?장\s?\d+\s?절", after))
 
 
 def _is_label(before: str, after: str) -> bool:

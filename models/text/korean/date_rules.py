@@ -69,12 +69,43 @@ def _read_month_day(match: Match) -> str | None:
     if not _is_day(month_value, day):
         return None
     says_date = (
-        match["weekday"] or _DATE_BEFORE.search(before(match)) or _DATE_AFTER.match(after(match))
+        match["weekday"]
+        or _DATE_BEFORE.search(before(match))
+        or _DATE_AFTER.match(after(match))
+        or _is_in_date_range(match)
     )
     looks_like_fraction = month_value < day <= 10 or before(match).endswith("의")
     if not says_date and (looks_like_fraction or _FRACTION_AROUND.match(after(match))):
         return None
     return f"{month(month_value)} {sino(day)}일" + _weekday(match)
+
+
+def _is_in_date_range(match: Match) -> bool:
+    """6/10~6/12; 1/3~2/3 has one denominator, and 1/2~1/4 goes back."""
+    own = (int(match["month"]), int(match["day"]))
+    later = re.match(r"\s?~\s?(\d{1,2})/(\d{1,2})(?![\d/])", after(match))
+    earlier = re.search(r"(?<![\d/])(\d{1,2})/(\d{1,2})\s?~\s?$", _just_before(match))
+    first, last = own, own
+    if later:
+        last = int(later[1]), int(later[2])
+    elif earlier:
+        first = int(earlier[1]), int(earlier[2])
+    return first < last and first[1] != last[1] and _is_day(*first) and _is_day(*last)
+
+
+def _just_before(match: Match) -> str:
+    return match.string[max(0, match.start() - 24) : match.start()]
+
+
+def _read_range_end(match: Match) -> str | None:
+    """2024.2.29.~3.4.: what follows a date and a tilde is a date too."""
+    if not _FULL_DATE_AND_TILDE.search(_just_before(match)):
+        return None
+    return _read_dotted_month_day(match)
+
+
+def _read_short_decade(match: Match) -> str | None:
+    return sino(int(match[1])) + "년대"
 
 
 def _read_dotted_month_day(match: Match) -> str | None:
@@ -138,6 +169,9 @@ def _read_native_hour(match: Match) -> str | None:
 
 
 _PART = r"(?P<weekday_mark>\s?[(\[](?P<weekday>[월화수목금토일])(?:요일)?[)\]])?"
+_FULL_DATE_AND_TILDE = re.compile(
+    r"\d{2,4}\.\s?\d{1,2}\.\s?\d{1,2}\.?(?:\s?\([월화수목금토일]\))?\s?~\s?$"
+)
 
 FULL_DATE_RULES: list[Rule] = [
     rule(
@@ -150,6 +184,11 @@ FULL_DATE_RULES: list[Rule] = [
         + _PART,
         _read_full_date,
     ),
+    rule(
+        r"'(?P<year>\d{2})\.\s?(?P<month>\d{1,2})\.\s?(?P<day>\d{1,2})(?!\d|\.\d)\.?" + _PART,
+        _read_full_date,
+    ),
+    rule(r"(?:'(?=\d0s)|(?=\d{4}))(\d0|(?:1[5-9]|20)\d0)s(?![A-Za-z])", _read_short_decade),
     rule(r"((?:19|20)\d\d)[./](\d{1,2})(?!\d|[./]\d)(?=\.|\s|~|$|월|[가-힣])", _read_year_month),
 ]
 
@@ -167,9 +206,14 @@ DATE_RULES: list[Rule] = [
         _read_dotted_month_day,
     ),
     rule(
+        r"(?P<month>\d{1,2})\.\s?(?P<day>\d{1,2})(?!\d|\.\d)\.?" + _PART,
+        _read_range_end,
+    ),
+    rule(
         r"(0?\d|1[0-2])\s?월(?=[^가-힣]|$|달|말|초|중|의|에|은|는|이|가|을|를|도|로|과|와|까지|부터|분|호|생|쯤|경|이|령|보다|마다|만|하순|상순|중순|세|급)",
         _read_month,
     ),
+    rule(r"(?<=\d일)\s?\(일\)", lambda _match: " 일요일"),  # 30일(일): two 일 in a row say nothing
     rule(r"0(\d)(?=(월|일|시|분|초))", _read_padded),
     rule(r"0(\d)(?=\s(월|일|시|분|초))", _read_padded),
 ]

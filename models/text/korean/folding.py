@@ -74,6 +74,8 @@ def _fold_char(char: str) -> str:
         return _SAME[char]
     if "Ⅰ" <= char <= "ⅿ":  # Roman numerals are numbers, not the letters of NFKC
         return char
+    if "⁰" <= char <= "⁹" or char == "¹":  # ² and ³ also belong to units and stay
+        return "^" + unicodedata.normalize("NFKC", char)
     digit = unicodedata.decimal(char, None)
     if digit is not None:
         return str(digit)

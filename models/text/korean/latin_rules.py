@@ -109,13 +109,14 @@ def _read_address_token(token: str) -> str:
 
 
 def _read_abbreviation(match: Match) -> str | None:
-    """vol. 3, ver.2, No.1, p.32."""
+    """vol. 3, ver.2, No.1, p.32, pp.12-15."""
     word = match[1].lower()
+    numbers = "에서 ".join(spoken_number(part) for part in match.groups()[1:] if part)
     if word == "p":
-        return spoken_number(match[2]) + " 페이지"
+        return numbers + " 페이지"
     name = {"no": "넘버", "pp": "페이지"}.get(word) or _WORDS[word]
-    english = word == "no" and match[2] == "1"
-    return f"{name} {'원' if english else spoken_number(match[2])}"
+    english = word == "no" and numbers == "일"
+    return f"{name} {'원' if english else numbers}"
 
 
 def _read_hashtag_number(match: Match) -> str | None:
@@ -143,7 +144,7 @@ ADDRESS_TOKEN_RULES: list[Rule] = [
     rule(r"(?:https?://|www\.)[A-Za-z0-9._~:/?#@!$&'*+,;=%-]{0,400}[A-Za-z0-9/]", _read_address),
     rule(
         rf"[A-Za-z0-9-]{{1,63}}(?:\.[A-Za-z0-9-]{{1,63}}){{0,3}}\.(?:{_TOP_LEVEL})(?![A-Za-z0-9-])"
-        r"(?:/[A-Za-z0-9._~/?#&=%-]{0,300}[A-Za-z0-9/])?",
+        r"(?:/[A-Za-z0-9._~/?#&=%@:+-]{0,300}[A-Za-z0-9/])?",
         _read_address,
     ),
 ]
@@ -152,7 +153,10 @@ LATIN_RULES: list[Rule] = [
     rule(r"[Tt]_+[Tt](?![A-Za-z])|OTL(?![A-Za-z])|[xX]D(?![A-Za-z0-9])", lambda _match: ""),
     rule("[Ⅰ-ⅿ]", _read_roman),
     rule(r"([A-Za-z]{1,10})(\d{1,4}\.\d{1,4})(?![\d.])", _read_release),
-    rule(r"(?i:(vol|ver|ep|lv|ch|no|pp|p))\.\s?(\d{1,6})(?![\d.])", _read_abbreviation),
+    rule(
+        r"(?i:(vol|ver|ep|lv|ch|no|pp|p))\.\s?(\d{1,6})(?:[-~](\d{1,6}))?(?![\d.-])",
+        _read_abbreviation,
+    ),
     rule(r"#(\d{1,4})(?!\d)", _read_hashtag_number),
     rule(r"([1-3])(?:st|nd|rd)(?![A-Za-z])", _read_ordinal),
     rule(r"\d[A-Z]{1,6}[0-9]?(?![A-Za-z0-9])", _read_token_match),  # 5G, 4K, 2NE1

@@ -8,8 +8,8 @@ from models.text.korean.rule import DECIMAL, MAGNITUDE, Match, Rule, after, rule
 
 _CURRENCIES = dict(
     zip(
-        "₩$€£¥₫฿₹₽元₿",
-        "원 달러 유로 파운드 엔 동 바트 루피 루블 위안 비트코인".split(),
+        "₩$€£¥₫฿₹₽元₿¢",
+        "원 달러 유로 파운드 엔 동 바트 루피 루블 위안 비트코인 센트".split(),
         strict=True,
     )
 )
@@ -21,6 +21,13 @@ _CURRENCY_CODES = {
     "CNY": "위안",
     "GBP": "파운드",
 }
+_DOLLARS_OF = dict(
+    zip(
+        "HK NT AU A CA C SG S NZ".split(),
+        "홍콩 대만 호주 호주 캐나다 캐나다 싱가포르 싱가포르 뉴질랜드".split(),
+        strict=True,
+    )
+)
 _SUBUNITS = {"$": "센트", "€": "센트", "£": "펜스"}
 _SHORT_SCALES = {
     "K": "천",
@@ -40,10 +47,12 @@ def _read_money(match: Match) -> str | None:
     else:
         rest = ""
     name = _CURRENCIES.get(symbol) or _CURRENCY_CODES[symbol]
+    if match["country"]:
+        name = f" {_DOLLARS_OF[match['country']]} {name}"
     cents = re.fullmatch(r"([\d,]{1,20})\.(\d\d)", number)
     if cents and symbol in _SUBUNITS and not magnitude and not scale:
         return _spoken_cents(int(cents[1].replace(",", "")), int(cents[2]), symbol, name) + rest
-    sign = "마이너스 " if match["sign"] == "-" else ""
+    sign = "마이너스 " if "-" in (match["sign"], match["inner_sign"]) else ""
     return sign + spoken_amount(number, magnitude) + (f" {scale} " if scale else "") + name + rest
 
 
@@ -60,13 +69,14 @@ def _read_money_suffix(match: Match) -> str | None:
 
 
 _NUMBER = f"(?P<number>{DECIMAL})"
+_COUNTRY = r"(?:(?<![A-Za-z])(?P<country>" + "|".join(_DOLLARS_OF) + r")(?=\$))?"
 _SYMBOL = (
     "(?P<symbol>[" + "".join(_CURRENCIES) + "]|(?:" + "|".join(_CURRENCY_CODES) + ")(?=\\s?\\d))"
 )
 
 MONEY_RULES: list[Rule] = [
     rule(
-        rf"(?P<sign>-?){_SYMBOL}\s?{_NUMBER}(?P<magnitude>{MAGNITUDE})?"
+        rf"(?P<sign>-?){_COUNTRY}{_SYMBOL}\s?(?P<inner_sign>-?){_NUMBER}(?P<magnitude>{MAGNITUDE})?"
         r"\s?(?P<scale>(?:[KkMB]|[mb]illion)(?![A-Za-z0-9]))?",
         _read_money,
     ),

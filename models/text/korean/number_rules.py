@@ -23,6 +23,7 @@ _UNIT = "(?:" + "|".join(map(re.escape, _LONG_UNITS)) + ")"
 _SPACED_UNIT = (
     "(?:" + "|".join(re.escape(u) for u in _LONG_UNITS if len(u) > 1 or u in "mgtLlVW%°") + ")"
 )
+_LENGTHS = {"km", "Km", "KM", "m", "cm", "mm", "mi", "ft", "in", "kt"}  # what has a speed
 _RATES = {"h": "시속", "hr": "시속", "s": "초속", "sec": "초속", "min": "분속"}
 _SCORE_BEFORE = re.compile(
     r"(?:스코어|점수|비율|비|경기|결과는|세트|승부|득점|판정|경쟁률은?|환율|배합|희석|종횡비|화면비|전적|합계|합산|동점)(?:은|는|이|가|로|인|:)?$"
@@ -30,8 +31,11 @@ _SCORE_BEFORE = re.compile(
 _SCORE_AFTER = re.compile(
     r"\s?(?:로|으로|의|으로만)?\s?(?:비율|승|이겼|이긴|졌|진|승리|패배|패|역전|동점|무승부|스코어|비|완승|대승|완패|신승|끝|앞|뒤|마무리|비긴|비겼|압승|리드|꺾|누르|제압|잡)"
 )
+_COUNTED_THING = re.compile(
+    r"\s?(?:명|개|년|월|일|시|분|살|세|층|원|만|번|호|대|가지|억|천|여|인|차례|건|곳|마리|%|~|,\d)"
+)
 _BEFORE_SIGN = " \n\t([{~,:;=<>/\"'"
-_PRESSURE = re.compile("혈압|mmHg")
+_PRESSURE = re.compile("혈압")
 _TEMPERATURE_WORD = re.compile(r"(?:섭씨|화씨|영하|영상)$")
 
 
@@ -120,14 +124,34 @@ def _read_quantity(match: Match) -> str | None:
     spoken = spoken_amount(number, magnitude or "")
     if rate is None:
         return f"{spoken} {_UNITS[unit]}" if unit not in ("%", "°") else spoken + _UNITS[unit]
-    if rate in _RATES:
+    if rate in _RATES and unit in _LENGTHS:
         prefix = "" if before(match).endswith(_RATES[rate]) else _RATES[rate] + " "
         return f"{prefix}{spoken} {_UNITS[unit]}"
     return f"{_UNITS[rate]}당 {spoken} {_UNITS[unit]}"
 
 
+def _read_price_per_unit(match: Match) -> str | None:
+    """300원/kg -> 킬로그램당 삼백원."""
+    return f"{_UNITS[match[3]]}당 {spoken_amount(match[1], match[2] or '')}원"
+
+
 def _read_ratio(match: Match) -> str | None:
     return "대".join(spoken_number(part) for part in re.findall(r"\d+(?:\.\d+)?", match[0]))
+
+
+def _read_spaced_ratio(match: Match) -> str | None:
+    """5대3 and 5 대 3, but not 20대 3명: there 대 is a counter."""
+    if re.match(r"\d+대\s", match[0]) and _COUNTED_THING.match(after(match)):
+        return None
+    return _read_ratio(match)
+
+
+def _read_set_scores(match: Match) -> str | None:
+    """6-4, 3-6, 7-5: ranges would all go up."""
+    scores = re.findall(r"(\d+)-(\d+)", match[0])
+    if all(int(left) < int(right) for left, right in scores) or after(match).startswith("번지"):
+        return None
+    return ", ".join(f"{sino(int(left))}대{sino(int(right))}" for left, right in scores)
 
 
 def _read_score_like(match: Match) -> str | None:
@@ -152,9 +176,10 @@ def _read_fraction(match: Match) -> str | None:
 
 def _read_over(match: Match) -> str | None:
     """120/80: blood pressure, never a fraction."""
-    if not (_PRESSURE.search(before(match)) or _PRESSURE.search(after(match))):
+    if not (_PRESSURE.search(before(match)) or match[3]):
         return None
-    return f"{spoken_number(match[1])}에 {spoken_number(match[2])}"
+    unit = f" {_UNITS['mmHg']}" if match[3] else ""
+    return f"{spoken_number(match[1])}에 {spoken_number(match[2])}{unit}"
 
 
 def _read_dimensions(match: Match) -> str | None:
@@ -164,7 +189,11 @@ def _read_dimensions(match: Match) -> str | None:
 
 
 def _read_power(match: Match) -> str | None:
-    exponent = {"2": "제곱", "3": "세제곱"}.get(match[2], spoken_number(match[2]) + "제곱")
+    """2^3 and 2³, 10^-6 and 10⁻⁶."""
+    power = re.sub(r"\D", "", match[2].replace("²", "2").replace("³", "3"))
+    exponent = {"2": "제곱", "3": "세제곱"}.get(power, spoken_number(power) + "제곱")
+    if "-" in match[2]:
+        exponent = f"마이너스 {spoken_number(power)}제곱"
     return f"{spoken_number(match[1])}의 {exponent}"
 
 
@@ -204,6 +233,10 @@ def _read_inch(match: Match) -> str | None:
     return spoken_number(match[1]) + "인치"
 
 
+def _read_bare_decimal(match: Match) -> str | None:
+    return spoken_number("0" + match[0])
+
+
 def _read_digit_run(match: Match) -> str | None:
     return digits(match[0])
 
@@ -226,7 +259,7 @@ QUANTITY_RULES: list[Rule] = [
         _read_hyphen_range,
     ),
     rule(r"([1-3])\+([1-3])(?!\s?[=\d])", _read_bundle),
-    rule(r"(\d{1,9})\^(\d{1,3})", _read_power),
+    rule(r"(\d{1,9})(-?(?:\^\d|[²³]){2,3}|\^-?\d{1,3}|-?(?:\^\d|[²³]))", _read_power),
     rule(r"([1-9]),\s?([1-9])(?=\s?[가-힣])", _read_listed_count),
     rule(rf"{DECIMAL}(?:\s?[x×X*]\s?{DECIMAL})+(?!\s?=)(?![\d])", _read_dimensions),
     rule(
@@ -237,32 +270,35 @@ QUANTITY_RULES: list[Rule] = [
         rf"{_NUMBER}(?P<magnitude>{MAGNITUDE})?\s(?P<unit>{_SPACED_UNIT})(?:/(?P<rate>{_UNIT}))?(?![A-Za-z0-9²³'.&-])",
         _read_quantity,
     ),
+    rule(rf"({DECIMAL})({MAGNITUDE})?원\s?/\s?({_UNIT})(?![A-Za-z0-9²³])", _read_price_per_unit),
     rule(rf"({DECIMAL})\"", _read_inch),
 ]
 
 RATIO_RULES: list[Rule] = [
     rule(r"\d+(?:\.\d+)?(?:\s?:\s?\d+(?:\.\d+)?)+", _read_score_like),
+    rule(r"\d{1,2}-\d{1,2}(?:, ?\d{1,2}-\d{1,2}){1,6}(?![\d-])", _read_set_scores),
     rule(r"\d{1,3}\s?-\s?\d{1,3}(?![\d-])", _read_hyphen_score),
 ]
 
 PLAIN_RATIO_RULES: list[Rule] = [
     rule(r"\d+(?:\.\d+)?(?:\s?:\s?\d+(?:\.\d+)?)+", _read_ratio),
-    rule(r"\d+\s?대\s?\d+(?![\d]|\s?대)", _read_ratio),
+    rule(r"\d+\s?대\s?\d+(?![\d]|\s?대)", _read_spaced_ratio),
 ]
 
 FRACTION_RULES: list[Rule] = [
-    rule(r"(\d{2,3})/(\d{2,3})(?![\d/])", _read_over),
+    rule(r"(\d{2,3})/(\d{2,3})(\s?mmHg)?(?![\d/])", _read_over),
     rule(r"(\d{1,9})\s?/\s?(\d{1,9})(?![\d/])", _read_fraction),
 ]
 
 # In parts, so that what sounds for minutes can be broken between them.
-ENDLESS_RULES: list[Rule] = [rule(r"\d{40}(?=\d)", _read_digit_run)]
+ENDLESS_RULES: list[Rule] = [rule(r"\d{40}(?=\d)|(?<=\d{40})\d+", _read_digit_run)]
 
 PLAIN_RULES: list[Rule] = [
     rule(r"\d{1,9}(?:\.\d{1,9}){2,}(?!\d)", _read_version),
     rule(r"(?P<number>\d{1,3})(?=\s?[가-힣])", _read_count),
     rule(r"(\d{1,2})째(?!주)", _read_ordinal),
     rule(rf"(?P<number>{DECIMAL})(?P<magnitude>{MAGNITUDE})", _read_amount),
-    rule(r"[-+±](?=\s?[₩$€£¥]?\d)", _read_signed),
+    rule(r"[-+±](?=\s?[₩$€£¥]?\.?\d)", _read_signed),
+    rule(r"(?<![\w.])\.\d{1,9}(?![\d.])", _read_bare_decimal),
     rule(DECIMAL, _read_plain),
 ]

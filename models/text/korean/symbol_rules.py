@@ -25,6 +25,9 @@ _OPERATORS = {
 }
 
 
+_ORDER = "[가나다라마바사아자차카타파하]"  # as items of a list are lettered
+
+
 def _read_operator(match: Match) -> str | None:
     return f" {_OPERATORS[match[1]]} "
 
@@ -39,12 +42,15 @@ def _read_tilde(match: Match) -> str | None:
     left = match.string[max(0, match.start() - 6) : match.start()].rstrip()
     right = after(match)
     if re.match(r"\s?(?:오전 ?|오후 ?|밤 ?|새벽 ?|약 ?)?\d", right) and re.search(
-        r"(?:\d|\d[가-힣%]{1,3}|[A-Z%]|\d.{0,2}\([월화수목금토일]\))$", left
+        r"(?:\d|\d\.|\d[가-힣%]{1,3}|[A-Z%]|\d\s?[A-Za-z%°²³/]{1,6}|\d.{0,2}\([월화수목금토일]\))$",
+        left,
     ):
         return "에서 "
     if re.search(r"(?:^|[^가-힣])[월화수목금토일](?:요일)?$", left) and re.match(
         r"[월화수목금토일](?![가-힣])|[월화수목금토일](?:요일|까지)", right
     ):
+        return "에서 "
+    if re.search(rf"(?:^|[^가-힣]){_ORDER}$", left) and re.match(rf"{_ORDER}(?![가-힣])", right):
         return "에서 "
     if re.search(r"(?:^|[^A-Za-z])[A-Za-z]$", left) and re.match(r"[A-Za-z](?![A-Za-z])", right):
         return "에서 "

@@ -28,6 +28,14 @@ from models.text.korean.normalizer import read
         ("5G, A4, B2B", "파이브지, 에이포, 비투비"),
         ("ㅋㅋㅋ ㄱㅅ~ 👍", "크크크 감사"),
         ("美 대통령", "미 대통령"),
+        ("20대 3명과 5대 3", "이십대 세 명과 오대삼"),
+        ("6시 10분께, 손님 10분께", "여섯 시 십분께, 손님 열 분께"),
+        ("5kg~10kg", "오 킬로그램에서 십 킬로그램"),
+        ("6/10~6/12, 1/4~3/4", "유월 십일에서 유월 십이일, 사분의 일에서 사분의 삼"),
+        ("10⁻⁶, 10¹²", "십의 마이너스 육제곱, 십의 십이제곱"),
+        ("500MB/s, 10m/s", "초당 오백 메가바이트, 초속 십 미터"),
+        ("ㄱㄱㄱㄱ", "고고고고"),
+        ("1" * 41, "일" * 41),
     ],
 )
 def test_written_form_is_read_aloud_as_people_say_it(written: str, spoken: str) -> None:
@@ -96,7 +104,9 @@ def test_own_benchmark_has_at_least_400_cases_and_98_percent_are_read_right() ->
 
 
 def test_report_counts_by_category_and_ignores_spaces_and_punctuation() -> None:
-    cases = list(read_cases("# note\n## clock\n3시\t세 시|삼시\n## money\n5원\t오원\n"))
+    cases = list(
+        read_cases("# written\treadings\n# note\n## clock\n3시\t세 시|삼시\n## money\n5원\t오원\n")
+    )
 
     results = evaluate(cases, ["세시!", "다섯원"])
 
