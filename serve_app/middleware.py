@@ -25,7 +25,7 @@ MAX_BODY_WAIT_S = 30
 class RequestContextMiddleware:
     """Makes id and timings known to the request's code; bounds its body in bytes and seconds.
 
-    The outermost of our layers: an error that nobody expected is answered, timed and logged as well.
+    The outermost of our layers, so that errors nobody expected are answered, timed and logged too.
     """
 
     def __init__(self, app: ASGIApp) -> None:
