@@ -25,7 +25,7 @@ from models.gpt_sovits.s1.loss import (
     teacher_forced_logits,
     top_k_accuracy,
 )
-from models.gpt_sovits.s1.network import Text2Semantic
+from models.gpt_sovits.s1.network import Text2Semantic, visible_keys
 from models.gpt_sovits.s1.upstream_keys import to_upstream
 from tests.parity.s1_reference import GOLDEN, bert_features, network_for
 
@@ -60,14 +60,16 @@ class ReferenceBatch:
         tokens = targets[:, :-1]
         return text, self.network.embed_tokens(tokens, torch.arange(tokens.shape[1]))
 
-    def hidden(self, targets: Tensor, token_lens: Tensor) -> Tensor:
-        text, audio = self.embed(targets)
-        num_phonemes = self.phoneme_ids.shape[1]
+    def is_real(self, targets: Tensor, token_lens: Tensor) -> tuple[Tensor, Tensor]:
+        """Phonemes and tokens that are not taken for padding."""
+        num_phonemes, num_tokens = self.phoneme_ids.shape[1], targets.shape[1] - 1
         # As if the text were padded on the left.
         hidden_phonemes = num_phonemes - self.phoneme_lens.unsqueeze(1)
         is_phoneme = torch.arange(num_phonemes) >= hidden_phonemes
-        is_token = torch.arange(audio.shape[1]) < token_lens.unsqueeze(1)
-        return self.network.transform(text, audio, is_phoneme, is_token)
+        return is_phoneme, torch.arange(num_tokens) < token_lens.unsqueeze(1)
+
+    def hidden(self, targets: Tensor, token_lens: Tensor) -> Tensor:
+        return self.network.transform(*self.embed(targets), *self.is_real(targets, token_lens))
 
     def logits(self, targets: Tensor, token_lens: Tensor) -> Tensor:
         hidden = self.hidden(targets, token_lens)
@@ -78,10 +80,9 @@ class ReferenceBatch:
         return next_token_targets(self.tokens, self.token_lens, self.end_token)
 
 
-def batch_features(size: str, network: Text2Semantic) -> Tensor:
-    """BERT features of the batch, before the padding is zeroed."""
-    file_name = f"s1_{size}_teacher_forced.npz"
-    num_utterances, num_phonemes = GOLDEN.arrays(file_name)["x"].shape
+def batch_features(size: str, network: Text2Semantic, file_name: str) -> Tensor:
+    """BERT features of the batch, before the padding is zeroed, with the salt of a golden file."""
+    num_utterances, num_phonemes = GOLDEN.arrays(f"s1_{size}_teacher_forced.npz")["x"].shape
     shape = (num_utterances, network.config.bert_dim, num_phonemes)
     return bert_features(f"s1/{size}/bert", shape, file_name)
 
@@ -93,7 +94,7 @@ def reference_batch(size: str) -> ReferenceBatch:
     phoneme_ids, phoneme_lens, tokens, token_lens = (
         torch.from_numpy(arrays[name]) for name in ("x", "x_lens", "y", "y_lens")
     )
-    features = batch_features(size, network).clone()
+    features = batch_features(size, network, file_name).clone()
     for row, length in enumerate(phoneme_lens.tolist()):
         features[row, length:] = 0
     return ReferenceBatch(network, arrays, phoneme_ids, features, phoneme_lens, tokens, token_lens)
@@ -110,7 +111,7 @@ def test_one_utterance_has_the_reference_logits_and_loss(size: str) -> None:
     network = network_for(size, file_name)
     phoneme_ids, tokens = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"])
     num_phonemes = phoneme_ids.shape[1]
-    features = batch_features(size, network)[1:, :num_phonemes]
+    features = batch_features(size, network, file_name)[1:, :num_phonemes]
     batch = S1Batch(
         phoneme_ids, features, torch.tensor([num_phonemes]), tokens, torch.tensor([tokens.shape[1]])
     )
@@ -160,6 +161,15 @@ def test_the_transformer_sees_and_gives_what_the_reference_does(size: str) -> No
         return
     assert_close(embedded, batch.arrays["dec_in"])
     assert_close(hidden, batch.arrays["dec_out"])
+
+
+def test_what_each_position_sees_is_what_it_sees_in_the_reference() -> None:
+    batch = reference_batch("tiny")
+    visible = visible_keys(*batch.is_real(batch.targets(), batch.token_lens))
+    for row, is_visible in enumerate(visible):
+        added_to_scores = torch.zeros(is_visible.shape).masked_fill(~is_visible, -torch.inf)
+        expected = torch.from_numpy(batch.arrays[f"attn_mask_item{row}"])
+        assert torch.equal(added_to_scores, expected)
 
 
 @sizes

@@ -136,12 +136,17 @@ class Text2Semantic(nn.Module):
             (batch, phoneme + token, hidden).
         """
         hidden = torch.cat((text, audio), dim=1)
-        is_real = torch.cat((is_phoneme, is_token), dim=1)
-        allowed = text_audio_mask(text.shape[1], audio.shape[1], hidden.device)
-        is_visible = (allowed & is_real.unsqueeze(1)).unsqueeze(1)
+        is_visible = visible_keys(is_phoneme, is_token).unsqueeze(1)
         for layer in self.layers:
             hidden = layer(hidden, is_visible)
         return hidden
+
+
+def visible_keys(is_phoneme: Tensor, is_token: Tensor) -> Tensor:
+    """(batch, phoneme), (batch, token) bool -> (batch, query, key): allowed, and not padding."""
+    is_real = torch.cat((is_phoneme, is_token), dim=1)
+    allowed = text_audio_mask(is_phoneme.shape[1], is_token.shape[1], is_real.device)
+    return allowed & is_real.unsqueeze(1)
 
 
 def text_audio_mask(num_phonemes: int, num_tokens: int, device: torch.device) -> Tensor:
