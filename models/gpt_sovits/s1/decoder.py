@@ -131,8 +131,8 @@ class S1Decoder:
             (vocab,) float32: logits of the first new token.
 
         Raises:
-            ValueError: no phonemes, shapes that disagree, an id out of range, or a sequence longer
-                than the cache.
+            ValueError: no phonemes, shapes that disagree, an id out of range, a sequence longer
+                than the cache, or features that are not finite or too large for the network.
         """
         self._check_prompt(phoneme_ids, bert_features, prompt_tokens)
         num_phonemes, num_tokens = len(phoneme_ids), len(prompt_tokens)
@@ -145,7 +145,12 @@ class S1Decoder:
         audio = self._add_positions(audio, columns[:num_tokens], self.audio_position_scale)
         attention = _PrefillAttention(cache, slot, num_phonemes, num_tokens)
         hidden = self._run_layers(torch.cat((text, audio)), attention)
-        return self._logits(hidden[-1:])[0]
+        logits = self._logits(hidden[-1:])[0]
+        # The last position sees all others, so one bad number anywhere shows here.
+        if not logits.isfinite().all():
+            cache.clear(slot)
+            raise ValueError("bert_features must be finite and moderate: the logits are not finite")
+        return logits
 
     @torch.inference_mode()
     def decode(self, tokens: Tensor, slots: Sequence[int], cache: KVCache) -> Tensor:

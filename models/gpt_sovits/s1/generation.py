@@ -43,6 +43,8 @@ class S1Request:
             raise ValueError(
                 f"max_new_tokens must be 1 to {MAX_NEW_TOKENS}, not {self.max_new_tokens}"
             )
+        if not -(2**63) <= self.seed < 2**63:
+            raise ValueError(f"seed must fit in 64 bits with a sign, not {self.seed}")
         if len(self.generated_prefix) >= self.max_new_tokens:
             raise ValueError(
                 f"generated_prefix has {len(self.generated_prefix)} tokens; it must be shorter "

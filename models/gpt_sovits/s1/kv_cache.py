@@ -68,6 +68,14 @@ class KVCache:
         self.lengths[slot] = length
         self.text_lengths[slot] = text_length
 
+    def clear(self, slot: int) -> None:
+        """Empty a slot whose entries are not finite; the next sequence's mask would not hide those.
+
+        0 * infinity is not 0.
+        """
+        self.entries[:, :, slot] = 0
+        self.lengths[slot] = self.text_lengths[slot] = 0
+
     def advance(self, slots: Sequence[int]) -> list[int]:
         """Take the next position of each slot, in order; none if one of them has none left.
 

@@ -22,6 +22,9 @@ from models.counter_random import exponential
 
 MIN_NEW_TOKENS = 11
 _MIN_TEMPERATURE = 1e-5
+# Far beyond any use, and far from where float32 overflows.
+_MAX_TEMPERATURE = 100.0
+_PENALTY_RANGE = (0.01, 100.0)
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ class SamplingSettings:
     Attributes:
         top_k: the k likeliest tokens stay; None for all. 1 is greedy.
         top_p: in (0, 1]; tokens stay while their cumulative probability is at most this.
-        temperature: 0 or more.
-        repetition_penalty: above 0; 1 is none.
+        temperature: 0 to 100.
+        repetition_penalty: 0.01 to 100; 1 is none.
     """
 
     top_k: int | None = 15
@@ -45,10 +48,13 @@ class SamplingSettings:
             raise ValueError(f"top_k must be 1 or more, or None for all; not {self.top_k}")
         if not 0.0 < self.top_p <= 1.0:
             raise ValueError(f"top_p must be in (0, 1], not {self.top_p}")
-        if not 0.0 <= self.temperature < float("inf"):
-            raise ValueError(f"temperature must be 0 or more and finite, not {self.temperature}")
-        if not 0.0 < self.repetition_penalty < float("inf"):
-            raise ValueError(f"repetition_penalty must be above 0, not {self.repetition_penalty}")
+        if not 0.0 <= self.temperature <= _MAX_TEMPERATURE:
+            raise ValueError(f"temperature must be 0 to {_MAX_TEMPERATURE}, not {self.temperature}")
+        smallest, largest = _PENALTY_RANGE
+        if not smallest <= self.repetition_penalty <= largest:
+            raise ValueError(
+                f"repetition_penalty must be {smallest} to {largest}, not {self.repetition_penalty}"
+            )
 
 
 @dataclass(frozen=True)

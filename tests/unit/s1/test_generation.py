@@ -88,16 +88,57 @@ def test_a_full_batch_an_unknown_slot_and_an_oversized_request_are_refused(
 def test_a_request_that_cannot_join_leaves_the_batch_as_it_was(
     tiny_decoder: S1Decoder, make_request: MakeRequest
 ) -> None:
+    request = replace(make_request(tiny_decoder.config, 0), max_new_tokens=40)
+    alone = generate(tiny_decoder, request).tokens.tolist()
     batch = DecodingBatch(tiny_decoder, num_slots=2, capacity=110)
-    request = make_request(tiny_decoder.config, 0)
-    broken = replace(request, bert_features=request.bert_features[:, 1:])
-    with pytest.raises(ValueError, match="bert_features"):
-        batch.join(broken)
+    slot = batch.join(request)
+    features = request.bert_features
     end = torch.full((1,), tiny_decoder.config.end_token)
-    with pytest.raises(ValueError, match="tokens must be in"):
-        batch.join(replace(request, max_new_tokens=40, generated_prefix=end))
-    assert batch.active_slots == []
-    assert batch.step() == []
+    refused = [
+        ({"bert_features": features[:, 1:]}, "bert_features must be"),
+        ({"bert_features": torch.full_like(features, torch.nan)}, "bert_features must be finite"),
+        ({"bert_features": torch.full_like(features, 1e38)}, "bert_features must be finite"),
+        ({"generated_prefix": end}, "tokens must be in"),
+        ({"prompt_tokens": end}, "prompt_tokens must be in"),
+        ({"phoneme_ids": request.phoneme_ids - 100}, "phoneme_ids must be in"),
+    ]
+    tokens = []
+    while batch.active_slots:
+        if refused:
+            change, message = refused.pop()
+            with pytest.raises(ValueError, match=message):
+                batch.join(replace(request, **change))
+            assert batch.active_slots == [slot]
+        tokens += [result.token for result in batch.step() if result.token is not None]
+    assert not refused
+    assert tokens == alone
+
+
+def test_a_slot_that_saw_numbers_that_are_not_finite_is_clean_for_the_next_request(
+    tiny_decoder: S1Decoder, make_request: MakeRequest
+) -> None:
+    short = replace(make_request(tiny_decoder.config, 1), max_new_tokens=20)
+    num_phonemes = 60  # longer than what the next request fills
+    assert short.max_positions < num_phonemes
+    bad = replace(
+        short,
+        phoneme_ids=torch.zeros(num_phonemes, dtype=torch.int64),
+        bert_features=torch.full((num_phonemes, tiny_decoder.config.bert_dim), torch.nan),
+    )
+    batch = DecodingBatch(tiny_decoder, num_slots=1, capacity=110)
+    with pytest.raises(ValueError, match="finite"):
+        batch.join(bad)
+    batch.join(short)
+    tokens = []
+    while batch.active_slots:
+        tokens += [result.token for result in batch.step() if result.token is not None]
+    assert tokens == generate(tiny_decoder, short).tokens.tolist()
+
+
+@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1])
+def test_a_seed_beyond_64_bits_is_refused(seed: int, make_request: MakeRequest) -> None:
+    with pytest.raises(ValueError, match="seed must fit in 64 bits"):
+        replace(make_request(S1Config(), 0), seed=seed)
 
 
 @pytest.mark.parametrize("limit", [0, 1501])

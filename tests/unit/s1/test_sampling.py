@@ -127,7 +127,9 @@ def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
         ("top_p", 1.1),
         ("temperature", -0.1),
         ("temperature", float("nan")),
+        ("temperature", 1e39),  # infinite in float32
         ("repetition_penalty", 0.0),
+        ("repetition_penalty", 1e-40),
         ("repetition_penalty", float("inf")),
     ],
 )
