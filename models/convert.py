@@ -46,8 +46,12 @@ def convert(source: Path, target: Path, config_path: Path | None = None) -> Chec
         config_path: sizes of a small voice's training file, our field names in a JSON object.
 
     Raises:
-        CheckpointError: the source cannot be used, or both names are of the same format.
+        CheckpointError: the source cannot be used, or holds what our format cannot keep; or the
+            names do not say which way to convert.
+        OSError: the target cannot be written. It is then what it was.
     """
+    if target.suffix == ".safetensors":
+        raise CheckpointError(target, "is the name of weights; give the .json name beside it")
     if (source.suffix == ".json") == (target.suffix == ".json"):
         raise CheckpointError(target, "exactly one of the two names must end in .json")
     if source.suffix == ".json":
@@ -56,14 +60,17 @@ def convert(source: Path, target: Path, config_path: Path | None = None) -> Chec
     else:
         config = _read_s2_config(config_path) if config_path else None
         checkpoint = read_upstream(source, config)
-        write_native(target, checkpoint)
+        try:
+            write_native(target, checkpoint)
+        except ValueError as error:
+            raise CheckpointError(source, str(error)) from error
     return checkpoint
 
 
 def _read_s2_config(path: Path) -> S2Config:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(path, f"is not JSON: {error}") from error
     return config_from_json(path, S2Config, values)
 

@@ -21,6 +21,7 @@ _WEIGHT_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 # amount of work before its shapes are compared.
 _MAX_SIZE = 2**16
 _MAX_LAYERS = 256
+_MAX_ENTRIES = 32  # of a list of sizes; lists multiply each other
 _MAX_LISTED_KEYS = 5
 
 
@@ -87,7 +88,8 @@ def check_state(path: Path, checkpoint: Checkpoint) -> None:
     """Compare every key, shape and dtype with the network the configuration describes.
 
     Raises:
-        CheckpointError: something is missing, left over, of another shape, or not a weight.
+        CheckpointError: something is missing, left over, of another shape, not a weight, or not
+            finite, as the weights of a training that diverged are.
     """
     _check_bounds(path, checkpoint.config)
     try:
@@ -110,6 +112,8 @@ def check_state(path: Path, checkpoint: Checkpoint) -> None:
             )
         if tensor.dtype not in _WEIGHT_DTYPES:
             raise CheckpointError(path, f"{key} is {tensor.dtype}, not a floating-point weight")
+        if not tensor.isfinite().all():
+            raise CheckpointError(path, f"{key} has values that are not finite")
 
 
 def config_to_json(config: Config) -> dict[str, Any]:
@@ -129,7 +133,7 @@ def config_from_json(path: Path, config_class: type[ConfigT], values: Any) -> Co
         raise CheckpointError(path, f"unknown configuration fields {unknown}; allowed: {allowed}")
     try:
         return config_class(**{name: _as_tuple(value) for name, value in values.items()})
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(path, f"bad configuration: {error}") from error
 
 
@@ -145,8 +149,10 @@ def _check_bounds(path: Path, config: Config) -> None:
     for name, value in asdict(config).items():
         limit = _MAX_LAYERS if "layers" in name or "couplings" in name else _MAX_SIZE
         numbers = _numbers(value)
-        if len(numbers) > _MAX_LAYERS:
-            raise CheckpointError(path, f"{name} has {len(numbers)} entries; at most {_MAX_LAYERS}")
+        if len(numbers) > _MAX_ENTRIES:
+            raise CheckpointError(
+                path, f"{name} has {len(numbers)} entries; at most {_MAX_ENTRIES}"
+            )
         for number in numbers:
             if number > limit:
                 raise CheckpointError(path, f"{name} is {number}; at most {limit} is accepted")

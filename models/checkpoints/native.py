@@ -1,12 +1,12 @@
 """Our own format: ``<name>.safetensors`` with the weights, ``<name>.json`` with the rest.
 
-The JSON is written last and replaced atomically, so a reader that finds it finds all of it. What an
-upstream file held besides weights is under ``extras``; tensors among that (an optimizer's state)
-are in ``<name>.extras.safetensors``.
+The JSON is removed first and put in place last, so a reader finds all of a checkpoint, or none of
+it, and never the parts of two. What an upstream file held besides weights is under ``extras``;
+tensors among that (an optimizer's state) are in ``<name>.extras.safetensors``.
 """
 
 import json
-import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,14 @@ from models.checkpoints.checkpoint import (
     config_to_json,
 )
 from models.checkpoints.errors import CheckpointError
+from models.checkpoints.replacing import replacing
 from models.checkpoints.tree import from_json, to_json
 
 FORMAT_VERSION = 1
 _MAX_JSON_BYTES = 16 * 2**20
+# The header lists the tensors: some 100 bytes each, for a few thousand at most.
+_MAX_HEADER_BYTES = 4 * 2**20
+_HEADER_LENGTH_BYTES = 8
 
 
 def write_native(json_path: Path, checkpoint: Checkpoint) -> None:
@@ -35,6 +39,7 @@ def write_native(json_path: Path, checkpoint: Checkpoint) -> None:
 
     Raises:
         ValueError: ``json_path`` does not end in ``.json``, or an extra cannot be kept.
+        OSError: the files cannot be written.
     """
     if json_path.suffix != ".json":
         raise ValueError(f"the name must end in .json, not {json_path.name!r}")
@@ -46,12 +51,17 @@ def write_native(json_path: Path, checkpoint: Checkpoint) -> None:
         "container": checkpoint.container,
         "extras": to_json(checkpoint.extras, extra_tensors),
     }
-    _save_tensors(_weights_path(json_path), checkpoint.state)
-    if extra_tensors:
-        _save_tensors(_extras_path(json_path), extra_tensors)
-    partial = json_path.with_suffix(".json.partial")
-    partial.write_text(json.dumps(description, indent=1, ensure_ascii=False), encoding="utf-8")
-    os.replace(partial, json_path)
+    text = json.dumps(description, indent=1, ensure_ascii=False)
+    extras_path = _extras_path(json_path)
+    with ExitStack() as written:  # left from last to first: the JSON is entered first
+        partial_json = written.enter_context(replacing(json_path))
+        partial_json.write_text(text, encoding="utf-8")
+        if extra_tensors:
+            _save_tensors(written.enter_context(replacing(extras_path)), extra_tensors)
+        _save_tensors(written.enter_context(replacing(_weights_path(json_path))), checkpoint.state)
+        json_path.unlink(missing_ok=True)
+        if not extra_tensors:
+            extras_path.unlink(missing_ok=True)
 
 
 def read_native(json_path: Path) -> Checkpoint:
@@ -73,10 +83,7 @@ def read_native(json_path: Path) -> Checkpoint:
     config = config_from_json(json_path, CONFIG_CLASSES[kind], description.get("config"))
     has_extras = _extras_path(json_path).is_file()
     extra_tensors = _load_tensors(_extras_path(json_path)) if has_extras else {}
-    try:
-        extras = from_json(description.get("extras", {}), extra_tensors)
-    except KeyError as error:
-        raise CheckpointError(_extras_path(json_path), f"lacks tensor {error}") from error
+    extras = _read_extras(json_path, description.get("extras", {}), extra_tensors)
     container = description.get("container")
     if container is not None and not isinstance(container, str):
         raise CheckpointError(json_path, f"container is a {type(container).__name__}, not a name")
@@ -96,8 +103,11 @@ def _extras_path(json_path: Path) -> Path:
 
 def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     # safetensors refuses tensors that share memory, as views of one storage do.
-    save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, path)
-    path.chmod(0o644)  # safetensors leaves its file readable by the owner alone
+    separate = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
+    try:
+        save_file(separate, path)
+    except SafetensorError as error:  # what it makes of a full disk, too
+        raise OSError(f"{path}: cannot be written: {error}") from error
 
 
 def _load_tensors(path: Path) -> dict[str, Tensor]:
@@ -105,10 +115,28 @@ def _load_tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(path, "no such file")
     if path.stat().st_size > MAX_ARCHIVE_BYTES:
         raise CheckpointError(path, f"has more than {MAX_ARCHIVE_BYTES} bytes")
+    with path.open("rb") as file:
+        num_header_bytes = int.from_bytes(file.read(_HEADER_LENGTH_BYTES), "little")
+    if num_header_bytes > _MAX_HEADER_BYTES:
+        raise CheckpointError(
+            path, f"is damaged: a header of {num_header_bytes} bytes; at most {_MAX_HEADER_BYTES}"
+        )
     try:
         return load_file(path)
     except SafetensorError as error:
         raise CheckpointError(path, f"is damaged: {error}") from error
+
+
+def _read_extras(json_path: Path, value: Any, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    try:
+        extras = from_json(value, tensors)
+    except KeyError as error:
+        raise CheckpointError(_extras_path(json_path), f"lacks tensor {error}") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(json_path, f"its extras are malformed: {error}") from error
+    if not isinstance(extras, dict):
+        raise CheckpointError(json_path, f"extras is a {type(extras).__name__}, not an object")
+    return extras
 
 
 def _read_json(path: Path) -> dict[str, Any]:

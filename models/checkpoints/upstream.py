@@ -23,6 +23,7 @@ from models.checkpoints.checkpoint import (
     check_state,
 )
 from models.checkpoints.errors import CheckpointError, UnsupportedVersionError
+from models.checkpoints.replacing import replacing
 from models.gpt_sovits.s1 import upstream_keys as s1_keys
 from models.gpt_sovits.s1.config import S1Config
 from models.gpt_sovits.s2 import upstream_keys as s2_keys
@@ -35,7 +36,12 @@ _WEIGHTS_OF_EXPORT, _WEIGHTS_OF_TRAINING = "weight", "model"
 # Rows of the phoneme embedding in the first version, and its S1's.
 _V1_PHONEMES, _V1_S1_PHONEMES = 322, 512
 # Module names that only later versions have.
-_LATER_VERSIONS = {"cfm.": "v3 or v4", "bridge.": "v3 or v4", "sv_emb.": "v2Pro or v2ProPlus"}
+_LATER_VERSIONS = {
+    "cfm.": "v3 or v4",
+    "bridge.": "v3 or v4",
+    "sv_emb.": "v2Pro or v2ProPlus",
+    "discriminators.6.": "v2Pro or v2ProPlus",
+}
 _FULL_SCALE_CHANNELS = 16  # of the first discriminator's first convolution
 
 
@@ -56,7 +62,7 @@ def read_upstream(
     """
     content = read_archive(path, max_bytes)
     container = _container_name(path, content)
-    state = _tensors(path, content.pop(container), max_bytes)
+    state = _tensors(path, content.pop(container))
     if any(key.startswith("discriminators.") for key in state):
         ours = s2_keys.from_upstream(state)
         sizes = _discriminator_config(state)
@@ -79,6 +85,9 @@ def write_upstream(path: Path, checkpoint: Checkpoint) -> None:
 
     A checkpoint that came from an upstream file gets back all that file held; one of our own is
     written as an export, with the configuration upstream would need.
+
+    Raises:
+        OSError: the file cannot be written; what was there before stays.
     """
     if checkpoint.kind is Kind.S1:
         renamed = s1_keys.to_upstream(checkpoint.state)
@@ -89,7 +98,9 @@ def write_upstream(path: Path, checkpoint: Checkpoint) -> None:
     extras = _export_extras(checkpoint.config) if is_own else checkpoint.extras
     container = checkpoint.container or _WEIGHTS_OF_EXPORT
     contiguous = {key: tensor.contiguous() for key, tensor in weights.items()}
-    torch.save({container: contiguous, **extras}, path)
+    # To an open file, for PyTorch reports a folder it cannot write to as a RuntimeError.
+    with replacing(path) as partial, partial.open("wb") as file:
+        torch.save({container: contiguous, **extras}, file)
 
 
 def _container_name(path: Path, content: Mapping[str, Any]) -> str:
@@ -101,17 +112,12 @@ def _container_name(path: Path, content: Mapping[str, Any]) -> str:
     )
 
 
-def _tensors(path: Path, weights: dict[Any, Any], max_bytes: int) -> State:
-    total_bytes = 0
+def _tensors(path: Path, weights: dict[Any, Any]) -> State:
     for key, value in weights.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise CheckpointError(path, f"weight {key!r} is a {type(value).__name__}, not a tensor")
-        total_bytes += value.numel() * value.element_size()
         if value.layout != torch.strided or not value.is_contiguous():
             raise CheckpointError(path, f"weight {key!r} is not a dense contiguous tensor")
-    # Tensors may share one storage, so that a small file claims any amount of memory.
-    if total_bytes > max_bytes:
-        raise CheckpointError(path, f"claims {total_bytes} bytes of weights; at most {max_bytes}")
     for start, version in _LATER_VERSIONS.items():
         if any(key.startswith(start) for key in weights):
             raise UnsupportedVersionError(path, version)

@@ -53,8 +53,11 @@ def global_reference(module: str, name: str) -> bytes:
         lambda mark: Calls(getattr, Calls(__import__, "os"), "system"),
         lambda mark: Calls(torch.load, mark),
         lambda mark: Calls(torch.hub.load, "owner/repository", "model"),
+        # PyTorch's weights-only unpickler calls these two: the first would fill 100 GB.
+        lambda mark: Calls(bytearray, 10**11),
+        lambda mark: Calls(torch.Tensor, 10**11),
     ],
-    ids=["system", "subprocess", "eval", "exec", "open", "import", "load", "hub"],
+    ids="system subprocess eval exec open import load hub bytearray tensor".split(),
 )
 @pytest.mark.parametrize("place", ["whole", "weight", "config", "key"])
 def test_a_pickle_that_calls_something_is_refused_and_nothing_runs(
@@ -102,7 +105,7 @@ def test_the_mapped_settings_class_runs_nothing_it_is_given(tmp_path: Path) -> N
 def test_the_mapping_does_not_outlive_a_load(tmp_path: Path) -> None:
     before = set(torch.serialization.get_safe_globals())
     path = archive_of(tmp_path / "file.pth", global_reference("utils", "HParams") + b".")
-    with pytest.raises(CheckpointError, match="holds a type, not a dictionary"):
+    with pytest.raises(CheckpointError, match="holds a type, which is no data"):
         read_archive(path)
     assert set(torch.serialization.get_safe_globals()) == before
     with pytest.raises(pickle.UnpicklingError, match="Unsupported global"):
@@ -231,4 +234,89 @@ def test_deep_nesting_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "deep.pth"
     torch.save({"config": nested}, path)
     with pytest.raises(CheckpointError, match="nested deeper than 32 levels"):
+        read_archive(path)
+
+
+def test_a_list_that_is_repeated_without_end_is_refused(tmp_path: Path) -> None:
+    repeated: list[Any] = []
+    for _ in range(20):
+        repeated = [repeated] * 20  # 20**20 values in a pickle of 2 kB
+    path = tmp_path / "repeated.pth"
+    torch.save({"config": repeated}, path)
+    with pytest.raises(CheckpointError, match="holds more than 262144 values"):
+        read_archive(path)
+
+
+def test_a_list_within_itself_is_refused(tmp_path: Path) -> None:
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    path = tmp_path / "cycle.pth"
+    torch.save({"config": cycle}, path)
+    with pytest.raises(CheckpointError, match="nested deeper than 32 levels"):
+        read_archive(path)
+
+
+@pytest.mark.parametrize("entry", ["weight", "optimizer"])
+def test_tensors_that_share_memory_count_each_time(tmp_path: Path, entry: str) -> None:
+    shared = torch.zeros(1000)
+    path = tmp_path / "shared.pth"
+    torch.save({entry: {str(i): shared for i in range(100)}}, path)
+    with pytest.raises(CheckpointError, match="claims more than 50000 bytes of tensors"):
+        read_archive(path, max_bytes=50_000)
+
+
+def test_a_large_pickle_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = archive_of(tmp_path / "lists.pth", b"\x80\x02(" + b"]" * 5_000_000 + b"l.")
+    with pytest.raises(CheckpointError, match="its pickle has 5000005 bytes; at most 4194304"):
+        read_archive(path)
+
+
+@pytest.mark.parametrize("second", ["archive/data.pkl", "archive/DATA.PKL", "other/data.pkl"])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_pickles_of_which_one_would_go_unread_are_refused(tmp_path: Path, second: str) -> None:
+    path = archive_of(tmp_path / "two.pth", b"\x80\x02}.")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(second, global_reference("os", "system") + b".")
+    with pytest.raises(CheckpointError, match=r"has 2 members data\.pkl"):
+        read_archive(path)
+
+
+def test_an_archive_with_something_behind_it_is_refused(tmp_path: Path) -> None:
+    path = archive_of(tmp_path / "comment.pth", b"\x80\x02}.")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = b"what another reader may take for the table of members"
+    with pytest.raises(CheckpointError, match="has bytes after its archive"):
+        read_archive(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"info": {(1, 2): 3}}, "a dictionary key that is a tuple"),
+        ({"info": {torch.zeros(1): 3}}, "a dictionary key that is a Tensor"),
+        ({"info": torch.float16}, "GLOBAL torch.float16"),
+    ],
+)
+def test_what_is_neither_data_nor_weights_is_refused(
+    tmp_path: Path, content: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "file.pth"
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match=message):
+        read_archive(path)
+
+
+def test_a_tensor_larger_than_its_storage_is_refused(tmp_path: Path) -> None:
+    whole = io.BytesIO()
+    torch.save({"weight": torch.arange(4.0)}, whole)
+    # BININT1 4, TUPLE1: the shape (4,); replaced by (200,) on a storage of 16 bytes.
+    with zipfile.ZipFile(whole) as archive:
+        members = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
+    assert members["data.pkl"].count(b"K\x04\x85") == 1
+    members["data.pkl"] = members["data.pkl"].replace(b"K\x04\x85", b"K\xc8\x85")
+    path = tmp_path / "larger.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(f"archive/{name}", content)
+    with pytest.raises(CheckpointError, match="cannot be read: .*storage"):
         read_archive(path)

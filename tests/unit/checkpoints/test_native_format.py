@@ -1,6 +1,9 @@
 """Our own format: saved = loaded, and broken files are named."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +80,10 @@ def test_the_name_must_end_in_json(tmp_path: Path) -> None:
         ({"config": {"num_heads": "4"}}, "bad configuration"),
         ({"config": {"num_layers": 1.5}}, "its sizes make no network"),
         ({"config": {}}, "lacks weights"),
+        ({"extras": 3}, "extras is a int, not an object"),
+        ({"extras": {"$tensor": []}}, "its extras are malformed"),
+        ({"extras": {"a": {"$pairs": [1]}}}, "its extras are malformed"),
+        ({"extras": {"$tensor": "/a"}}, r"voice\.extras\.safetensors: lacks tensor '/a'"),
     ],
 )
 def test_a_changed_description_is_refused_with_its_fault(
@@ -107,3 +114,55 @@ def test_missing_and_damaged_weights_are_named(saved: Path) -> None:
         read_native(saved)
     with pytest.raises(CheckpointError, match=r"absent\.json: no such file"):
         read_native(saved.with_name("absent.json"))
+
+
+def test_a_huge_header_is_refused_before_it_is_read(saved: Path) -> None:
+    weights = saved.with_suffix(".safetensors")
+    weights.write_bytes((90 * 10**6).to_bytes(8, "little") + b" " * 100)
+    with pytest.raises(CheckpointError, match=r"a header of 90000000 bytes; at most 4194304"):
+        read_native(saved)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_of_a_training_that_diverged_are_refused(tmp_path: Path, value: float) -> None:
+    state = Text2Semantic(CONFIG).state_dict()
+    state["output.weight"][1, 2] = value
+    write_native(tmp_path / "voice.json", Checkpoint(Kind.S1, CONFIG, state))
+    with pytest.raises(CheckpointError, match=r"output\.weight has values that are not finite"):
+        read_native(tmp_path / "voice.json")
+
+
+def test_a_write_that_fails_leaves_what_was_there(saved: Path) -> None:
+    before = {path.name: path.read_bytes() for path in saved.parent.iterdir()}
+    other = Checkpoint(Kind.S1, CONFIG, {"unsaved": torch.zeros(3).to_sparse()})
+    with pytest.raises((NotImplementedError, RuntimeError, ValueError)):
+        write_native(saved, other)
+    assert {path.name: path.read_bytes() for path in saved.parent.iterdir()} == before
+
+
+def test_extras_of_the_checkpoint_that_is_replaced_go_with_it(saved: Path) -> None:
+    state = Text2Semantic(CONFIG).state_dict()
+    with_tensor = Checkpoint(Kind.S1, CONFIG, state, "weight", {"moment": torch.ones(2)})
+    write_native(saved, with_tensor)
+    assert saved.with_suffix(".extras.safetensors").is_file()
+    write_native(saved, Checkpoint(Kind.S1, CONFIG, state))
+    assert sorted(path.name for path in saved.parent.iterdir()) == [
+        "voice.json",
+        "voice.safetensors",
+    ]
+    assert read_native(saved).extras == {}
+
+
+def test_a_process_killed_while_it_writes_leaves_no_half_file(saved: Path) -> None:
+    before = {path.name: path.read_bytes() for path in saved.parent.iterdir()}
+    program = """
+import os, signal, sys
+from pathlib import Path
+from models.checkpoints.replacing import replacing
+with replacing(Path(sys.argv[1])) as partial:
+    partial.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", program, str(saved)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert {name: (saved.parent / name).read_bytes() for name in before} == before

@@ -232,6 +232,7 @@ def test_a_loader_refuses_the_other_stage(tmp_path: Path) -> None:
         (s1_file, "model.extra.weight", torch.zeros(1), "unknown weights: extra.weight"),
         (s1_file, "model.bert_proj.bias", torch.zeros(31), r"shape \(31,\); .* ask for \(32,\)"),
         (s1_file, "model.bert_proj.bias", torch.zeros(32).int(), "torch.int32, not a floating"),
+        (s1_file, "model.bert_proj.bias", torch.full((32,), torch.nan), "are not finite"),
         (s1_file, "model.bert_proj.bias", "text", "is a str, not a tensor"),
         (s1_file, "model.bert_proj.bias", torch.zeros(1).expand(32), "not a dense contiguous"),
         (s2_export, "dec.conv_pre.bias", None, "lacks weights: generator.conv_pre.bias"),
@@ -271,6 +272,15 @@ def test_a_wrong_configuration_is_named(
     content = build()
     content["config"][section][entry] = value
     with pytest.raises(CheckpointError, match=message):
+        read_upstream(saved(tmp_path, content))
+
+
+def test_lists_of_sizes_that_would_take_minutes_to_compare_are_refused(tmp_path: Path) -> None:
+    content = s2_export()
+    content["config"]["model"] |= {
+        "resblock_kernel_sizes": [3] * 200, "resblock_dilation_sizes": [[1]] * 200,
+    }  # fmt: skip
+    with pytest.raises(CheckpointError, match="has 200 entries; at most 32"):
         read_upstream(saved(tmp_path, content))
 
 
@@ -323,6 +333,7 @@ def _v4_by_config() -> dict[str, Any]:
         (_with_weight("enc_p.text_embedding.weight", torch.zeros(322, 16)), "v1"),
         (_with_weight("cfm.estimator.weight", torch.zeros(1)), "v3 or v4"),
         (_with_weight("sv_emb.weight", torch.zeros(1)), "v2Pro or v2ProPlus"),
+        (_with_weight("discriminators.6.convs.0.bias", torch.zeros(1)), "v2Pro or v2ProPlus"),
         (_v4_by_config, "v4"),
     ],
 )
@@ -343,4 +354,31 @@ def test_a_conversion_that_fails_says_why_and_writes_nothing(
     assert "empty.ckpt: the file is empty" in capsys.readouterr().err
     assert convert([str(source), str(tmp_path / "out.ckpt")]) == 1
     assert "exactly one of the two names must end in .json" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_target_that_cannot_be_written_is_named_and_stays_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = saved(tmp_path, s1_file(), "voice.ckpt")
+    native = tmp_path / "voice.json"
+    assert convert([str(source), str(native)]) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for pair in (
+        (source, tmp_path / "absent" / "voice.json"),
+        (native, tmp_path / "absent" / "voice.ckpt"),
+    ):
+        assert convert([str(path) for path in pair]) == 1
+        assert str(tmp_path / "absent") in capsys.readouterr().err
+    assert convert([str(native), str(tmp_path / "voice.safetensors")]) == 1
+    assert "voice.safetensors: is the name of weights" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_an_entry_our_format_cannot_keep_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = saved(tmp_path, s1_file() | {"info": "\ud800"}, "voice.ckpt")  # no character
+    assert convert([str(source), str(tmp_path / "voice.json")]) == 1
+    assert "voice.ckpt: " in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [source]
