@@ -38,11 +38,12 @@ _NUMBERED_THING = re.compile(
     r"|후보|주자|척추|염색체|교향곡|곡|레인|코스|부두|도로|키|카드|사진|그림|항목|질문|고객|손님|참가자|환자|투수|포트|칸|자리"
     r"|마을버스|광역버스|시내버스|테이블|객차|항|정류장|메뉴|유형|배너)"
 )
+_STREET = re.compile("번가(?![가-힣])|번가(?:에|의|로|쪽|까지|와|를|는)")
 _CHOSEN_NUMBER = re.compile(
     r"\s?번(?:을|를|이|으로|에)?\s?(?:누르|눌러|누릅|선택|고르|골라|고른|찍|클릭|입력|정답|맞|배정|체크|다이얼)"
 )
 _NUMBERED_PLACE = re.compile(
-    r"(?:\d반|버스|마을버스|정답은|답은|보기|기호|등번호|국도|객관식|선택지|백넘버|채널|문제|창구|좌석|게이트|지하철|참가번호|대기번호|번호|내선|교향곡|협주곡|소나타)$"
+    r"(?:\d반|버스|마을버스|정답은|답은|보기|기호|등번호|국도|객관식|선택지|백넘버|끝자리|뒷자리|채널|문제|창구|좌석|게이트|지하철|참가번호|대기번호|번호|내선|교향곡|협주곡|소나타)$"
 )
 _PEOPLE = re.compile(
     r"(?:손님|고객|어르신|선생님|성인|어른|관객|여러분|하객|내빈|직원|환자|일행|교수님|어머님|아버님|할머니|할아버지)(?:이|은|은요|만|도)?$"
@@ -118,6 +119,7 @@ def _is_chapter(before: str, after: str) -> bool:
 def _is_label(before: str, after: str) -> bool:
     return bool(
         _NUMBERED_THING.match(after)
+        or _STREET.match(after)
         or _CHOSEN_NUMBER.match(after)
         or _NUMBERED_PLACE.search(before)
     )

@@ -13,8 +13,11 @@ _DATE_BEFORE = re.compile(
 _DATE_AFTER = re.compile(
     r"\s?(?:[(\[]?[월화수목금토일](?:요일)?[)\]]|[월화수목금토일]요일|까지|부터|\d{1,2}:\d|오전|오후|자정|정오|마감|개봉|출시|방송|발매|예정|공연|오픈|시작|저녁|아침|점심|밤)"
 )
+_BAND_AFTER = re.compile(
+    r"(?:의|이 부른)?\s?(?:노래|멤버|콘서트|앨범|신곡|팬|데뷔|출신|활동|히트곡|무대|발라드|컴백)"
+)
 _FRACTION_AROUND = re.compile(
-    r"\s?(?:로 (?:줄|감소|축소|떨어)|수준|크기|정도|가량|이하|이상|만큼|지점|씩|밖에|확률|배)"
+    r"\s?(?:로 (?:줄|감소|축소|떨어)|점|수준|크기|정도|가량|이하|이상|만큼|지점|씩|밖에|확률|배)"
 )
 _ANNIVERSARY = (
     r"(?=\s?(?:절|전쟁|혁명|민주|운동|광복|사태|테러|사변|항쟁|의거|선언|쿠데타|총선|참사"
@@ -43,8 +46,9 @@ def _is_day(month_value: int, day: int) -> bool:
 
 def _read_full_date(match: Match) -> str | None:
     year, month_value, day = int(match["year"]), int(match["month"]), int(match["day"])
-    if not _is_day(month_value, day):
-        return None
+    is_version = len(match["year"]) == 2 and re.search(r"(?:[A-Za-z]|버전)$", before(match))
+    if is_version or not _is_day(month_value, day):
+        return None  # iOS 17.4.1 is no day
     return f"{_year(match['year'], year)} {month(month_value)} {sino(day)}일" + _weekday(match)
 
 
@@ -104,6 +108,22 @@ def _read_range_end(match: Match) -> str | None:
     return _read_dotted_month_day(match)
 
 
+def _read_dotted_range(match: Match) -> str | None:
+    """11.21~11.23: two days, where the numbers can be days and nothing counts them."""
+    first, last = (int(match[1]), int(match[2])), (int(match[3]), int(match[4]))
+    if not (first < last and _is_day(*first) and _is_day(*last)):
+        return None
+    return f"{month(first[0])} {sino(first[1])}일에서 {month(last[0])} {sino(last[1])}일"
+
+
+def _read_last_day(match: Match) -> str | None:
+    """11/21~23: the month is not said again."""
+    first = re.search(r"(?<![\d/])(\d{1,2})/(\d{1,2})\s?~\s?$", _just_before(match))
+    if not first or not int(first[2]) < int(match[1]) <= 31 or not _is_day(int(first[1]), 1):
+        return None
+    return sino(int(match[1])) + "일"
+
+
 def _read_short_decade(match: Match) -> str | None:
     return sino(int(match[1])) + "년대"
 
@@ -151,6 +171,8 @@ def _read_clock(match: Match) -> str | None:
 def _read_half_day_clock(match: Match) -> str | None:
     """10:05 p.m., 3PM."""
     hours = int(match[1])
+    if match[0] in ("2AM", "2PM") and _BAND_AFTER.match(after(match)):
+        return None
     return _HALF_DAYS[match[3].lower()] + clock(hours, int(match[2] or 0)) if hours <= 24 else None
 
 
@@ -200,6 +222,11 @@ DATE_RULES: list[Rule] = [
     ),
     rule(r"(\d{1,2})\s?[·]\s?(\d{1,2})(?!\d)(?![가-힣]{1,2}\d)", _read_anniversary),
     rule(r"(\d{1,2})\.(\d{1,2})(?!\d)" + _ANNIVERSARY, _read_anniversary),
+    rule(
+        r"(\d{1,2})\.([1-3]\d)\s?~\s?(\d{1,2})\.([1-3]\d)(?![\d%℃°]|\.\d|\s?[A-Za-z점도배만억천원초%])",
+        _read_dotted_range,
+    ),
+    rule(r"(\d{1,2})(?!\d|[/.:,]\d|\s?[가-힣%A-Za-z°])", _read_last_day),
     rule(r"(?P<month>\d{1,2})/(?P<day>\d{1,2})(?![\d/])" + _PART, _read_month_day),
     rule(
         r"(?P<month>\d{1,2})\.\s?(?P<day>\d{1,2})\.?\s?[(\[](?P<weekday>[월화수목금토일])(?:요일)?[)\]]",
@@ -222,6 +249,6 @@ CLOCK_RULES: list[Rule] = [
     rule(r"(?i:(\d{1,2})(?::([0-5]\d))?\s?([ap])\.?m\.?)(?![A-Za-z])", _read_half_day_clock),
     rule(r"(?i:([ap])\.?m\.?)\s?(?=\d{1,2}(?::[0-5]\d|시))", _read_half_day),
     rule(r"(\d{1,2}):([0-5]\d)(?=분)", _read_clock_before_unit),
-    rule(r"(\d{1,2})\s?:\s?([0-5]\d)(?::([0-5]\d))?(?![\d:])", _read_clock),
+    rule(r"(\d{1,2})\s?:\s?([0-5]\d)(?::([0-5]\d))?(?![\d:]|,\d{3})", _read_clock),
     rule(r"(\d{1,2})(?=시\s?:?\s?\d{1,2}\s?분)", _read_native_hour),
 ]

@@ -135,8 +135,15 @@ def _read_roman(match: Match) -> str | None:
 
 
 def _read_release(match: Match) -> str | None:
-    """v2.0, PM2.5: a name and a decimal number."""
-    return f"{read_word(match[1])} {spoken_number(match[2])}"
+    """v1.0.2, PM2.5, GPT-3.5: a name and a decimal number."""
+    major, _, rest = match[2].partition(".")
+    minors = "".join("점" + digits(part, zero="영") for part in rest.split("."))
+    return f"{read_word(match[1])} {spoken_number(major)}{minors}"
+
+
+def _read_days_left(match: Match) -> str | None:
+    """D-7: seven days to go; a seat or a block is read as other codes are."""
+    return "디 마이너스 " + spoken_number(match[1])
 
 
 ADDRESS_TOKEN_RULES: list[Rule] = [
@@ -152,7 +159,11 @@ ADDRESS_TOKEN_RULES: list[Rule] = [
 LATIN_RULES: list[Rule] = [
     rule(r"[Tt]_+[Tt](?![A-Za-z])|OTL(?![A-Za-z])|[xX]D(?![A-Za-z0-9])", lambda _match: ""),
     rule("[Ⅰ-ⅿ]", _read_roman),
-    rule(r"([A-Za-z]{1,10})(\d{1,4}\.\d{1,4})(?![\d.])", _read_release),
+    rule(r"([A-Za-z]{1,10})-?(\d{1,4}(?:\.\d{1,4}){1,3})(?![\d.]\d|\d)", _read_release),
+    rule(
+        r"D-(\d{1,3})(?![\dA-Za-z-]|\s?(?:구역|블록|동|열|번|석|좌석|게이트|호))", _read_days_left
+    ),
+    rule(r"(?i:thank\s?(?:you|u))(?![A-Za-z])", lambda _match: "땡큐"),
     rule(
         r"(?i:(vol|ver|ep|lv|ch|no|pp|p))\.\s?(\d{1,6})(?:[-~](\d{1,6}))?(?![\d.-])",
         _read_abbreviation,

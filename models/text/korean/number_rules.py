@@ -114,6 +114,16 @@ def _read_temperature(match: Match) -> str | None:
     return ("섭씨 " if scale == "C" else "화씨 ") + spoken
 
 
+def _read_temperature_range(match: Match) -> str | None:
+    """10~15℃: the scale is said once, before both."""
+    if _TEMPERATURE_WORD.search(before(match)):
+        scale = ""
+    else:
+        scale = "섭씨 " if match["scale"] == "C" else "화씨 "
+    low = spoken_number(match["low"]) + ("도" if match["degree"] else "")
+    return f"{scale}{low}에서 {spoken_number(match['high'])}도"
+
+
 def _read_degrees_below_zero(match: Match) -> str | None:
     spoken = spoken_number(match[1])
     return spoken if before(match).endswith("영하") else f"영하 {spoken}"
@@ -136,7 +146,7 @@ def _read_price_per_unit(match: Match) -> str | None:
 
 
 def _read_ratio(match: Match) -> str | None:
-    return "대".join(spoken_number(part) for part in re.findall(r"\d+(?:\.\d+)?", match[0]))
+    return "대".join(spoken_number(part) for part in re.findall(DECIMAL, match[0]))
 
 
 def _read_spaced_ratio(match: Match) -> str | None:
@@ -183,9 +193,10 @@ def _read_over(match: Match) -> str | None:
 
 
 def _read_dimensions(match: Match) -> str | None:
-    numbers = re.findall(DECIMAL, match[0])
+    numbers = re.findall(DECIMAL, match[1])
     large = all(float(n.replace(",", "")) >= 100 for n in numbers)
-    return (" 바이 " if large else " 곱하기 ").join(spoken_number(n) for n in numbers)
+    unit = f" {_UNITS[match[2]]}" if match[2] else ""
+    return (" 바이 " if large else " 곱하기 ").join(spoken_number(n) for n in numbers) + unit
 
 
 def _read_power(match: Match) -> str | None:
@@ -219,6 +230,13 @@ def _read_amount(match: Match) -> str | None:
     return spoken_amount(number, magnitude)
 
 
+def _read_hours_and_minutes(match: Match) -> str | None:
+    """1h 30m: hours and minutes, not metres."""
+    hours = int(match[1])
+    spoken = adnominal(hours) if 0 < hours <= 12 else sino(hours)
+    return f"{spoken} 시간 {sino(int(match[2]))} 분"
+
+
 def _read_signed(match: Match) -> str | None:
     if match.start() and match.string[match.start() - 1] not in _BEFORE_SIGN:
         return None
@@ -243,6 +261,11 @@ def _read_digit_run(match: Match) -> str | None:
 
 _NUMBER = f"(?P<number>{DECIMAL})"
 QUANTITY_RULES: list[Rule] = [
+    rule(
+        rf"(?P<low>{DECIMAL})\s?(?P<degree>°C?)?\s?[~-]\s?(?P<high>{DECIMAL})"
+        r"\s?°\s?(?P<scale>[CF])(?![A-Za-z])",
+        _read_temperature_range,
+    ),
     rule(rf"(?:([-+])\s?)?({DECIMAL})\s?°\s?([CF])(?![A-Za-z])", _read_temperature),
     rule(
         rf"-({DECIMAL})(?=\s?도(?![가-힣]|시|로)|\s?도(?:까지|로 |의|에|를|가|는|씩|이하|정도))",
@@ -258,10 +281,14 @@ QUANTITY_RULES: list[Rule] = [
         r"|도|퍼센트|프로|킬로|미터|센티|그램|리터|인분|인승|인실|박|학년|급|단계|배|대))",
         _read_hyphen_range,
     ),
+    rule(r"(\d{1,2})h\s?(\d{1,2})m(?:in)?(?![A-Za-z0-9²³/])", _read_hours_and_minutes),
     rule(r"([1-3])\+([1-3])(?!\s?[=\d])", _read_bundle),
     rule(r"(\d{1,9})(-?(?:\^\d|[²³]){2,3}|\^-?\d{1,3}|-?(?:\^\d|[²³]))", _read_power),
     rule(r"([1-9]),\s?([1-9])(?=\s?[가-힣])", _read_listed_count),
-    rule(rf"{DECIMAL}(?:\s?[x×X*]\s?{DECIMAL})+(?!\s?=)(?![\d])", _read_dimensions),
+    rule(
+        rf"({DECIMAL}(?:\s?[x×X*]\s?{DECIMAL})+)(?!\s?=)(?![\d])(?:\s?({_UNIT})(?![A-Za-z0-9²³/]))?",
+        _read_dimensions,
+    ),
     rule(
         rf"{_NUMBER}(?P<magnitude>{MAGNITUDE})?(?:(?P<unit>{_UNIT})(?:/(?P<rate>{_UNIT}))?)(?![A-Za-z0-9²³])",
         _read_quantity,
@@ -281,7 +308,7 @@ RATIO_RULES: list[Rule] = [
 ]
 
 PLAIN_RATIO_RULES: list[Rule] = [
-    rule(r"\d+(?:\.\d+)?(?:\s?:\s?\d+(?:\.\d+)?)+", _read_ratio),
+    rule(rf"{DECIMAL}(?:\s?:\s?{DECIMAL})+", _read_ratio),
     rule(r"\d+\s?대\s?\d+(?![\d]|\s?대)", _read_spaced_ratio),
 ]
 

@@ -41,7 +41,9 @@ def _read_tilde(match: Match) -> str | None:
     """A range between two amounts (3월~5월, 월~금); drawling otherwise."""
     left = match.string[max(0, match.start() - 6) : match.start()].rstrip()
     right = after(match)
-    if re.match(r"\s?(?:오전 ?|오후 ?|밤 ?|새벽 ?|약 ?)?\d", right) and re.search(
+    if re.match(
+        r"\s?(?:오전 ?|오후 ?|밤 ?|새벽 ?|약 ?|영하 ?|영상 ?|섭씨 ?)?\d", right
+    ) and re.search(
         r"(?:\d|\d\.|\d[가-힣%]{1,3}|[A-Z%]|\d\s?[A-Za-z%°²³/]{1,6}|\d.{0,2}\([월화수목금토일]\))$",
         left,
     ):
@@ -86,6 +88,11 @@ _HANJA = "[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
 SYMBOL_RULES: list[Rule] = [
     rule(_EMOTICON, _always("")),
     rule(r"(?<=\d)-(?=\d{1,2}:\d\d)", _always("에서 ")),
+    rule(
+        r"(?:(?<=^[월화수목금토일])|(?<=[^가-힣][월화수목금토일]))-(?=[월화수목금토일](?![가-힣]))",
+        _always("에서 "),
+    ),
+    rule(r"(?<=\d[시월일])\s?-\s?(?=\d{1,2}[시월일])", _always("에서 ")),
     rule(r"(?<=[\d만억])\+(?!\S)", _always(" 플러스")),
     rule(r"\s?([+÷×*−])\s?(?=\d)", _read_operator),
     rule(r"\s([-x])\s(?=\d)", _read_operator),
