@@ -90,6 +90,16 @@ def test_only_one_global_is_mapped(tmp_path: Path, module: str, name: str) -> No
         read_archive(path)
 
 
+@pytest.mark.parametrize("protocol", [0, 4])
+def test_a_global_named_in_another_way_is_refused(tmp_path: Path, protocol: int) -> None:
+    mark = tmp_path / "ran"
+    content = pickle.dumps(Calls(os.system, f"touch {mark}"), protocol=protocol)
+    path = archive_of(tmp_path / "file.pth", content)
+    with pytest.raises(CheckpointError, match="was refused and not run: (STACK_)?GLOBAL"):
+        read_archive(path)
+    assert not mark.exists()
+
+
 def test_the_mapped_settings_class_runs_nothing_it_is_given(tmp_path: Path) -> None:
     settings = global_reference("utils", "HParams")
     new, build = b")\x81", b"b"  # NEWOBJ with no arguments; BUILD with a state
