@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ from models.kokoro.loudness import match_loudness
 from models.kokoro.model import SAMPLE_RATE, STYLE_DIM, KokoroModel, Waveform
 from models.kokoro.voice import KokoroVoice, Mixture
 from models.text.frontend import analyze
-from models.text.korean import pronounce
+from models.text.korean import pronounce_standard
 from models.text.splitting import SplitLimits
 
 MIN_REQUEST_SPEED, MAX_REQUEST_SPEED = 0.5, 2.0
 
 _TIMBRE_DIM = STYLE_DIM // 2
+_HANGUL = re.compile("[가-힣]")
 _FINAL_MARKS = ".!?…,;:"
 
 
@@ -48,6 +50,8 @@ class KokoroEngine:
     ) -> Waveform:
         """Speak one segment, and the pause that its last mark asks for.
 
+        What the network can't speak in one go (a web address may be that long) is spoken in halves.
+
         Args:
             pronounced: Hangul as `models.text.korean.pronounce` gives it.
             voice: who speaks.
@@ -59,7 +63,6 @@ class KokoroEngine:
 
         Raises:
             NothingToSpeak: the segment holds no Hangul.
-            TooManyTokens: it is too long for one synthesis.
             OutOfRange: the speed is not allowed.
             InvalidVoice: an unknown emotion, or a style the network does not have.
         """
@@ -69,6 +72,11 @@ class KokoroEngine:
             )
         variant = voice.variant(emotion)
         ipa = _sentence(to_ipa(pronounced))
+        if len(ipa) > self.model.max_tokens:
+            halves = _halves(pronounced)
+            return np.concatenate(
+                [self.synthesize_segment(half, voice, emotion, speed) for half in halves]
+            )
         style = np.concatenate(
             (
                 self._mix(voice.timbre)[:, :_TIMBRE_DIM],
@@ -117,7 +125,7 @@ def speak(
     segments = analyze(text, voice.language, limits=limits or SplitLimits())
     return np.concatenate(
         [
-            engine.synthesize_segment(pronounce(segment.reading), voice, emotion, speed)
+            engine.synthesize_segment(pronounce_standard(segment.reading), voice, emotion, speed)
             for segment in segments
         ]
     )
@@ -128,6 +136,16 @@ def _sentence(ipa: str) -> str:
     if not any(symbol.isalpha() for symbol in ipa):
         raise NothingToSpeak("there is nothing to speak in this segment")
     return ipa if ipa.endswith(tuple(_FINAL_MARKS)) else ipa + "."
+
+
+def _halves(pronounced: str) -> list[str]:
+    """Cut at the space nearest to the middle, else in the middle; parts without Hangul are left."""
+    middle = len(pronounced) // 2
+    spaces = [at for at, char in enumerate(pronounced) if char == " "]
+    cut = min(spaces, key=lambda at: abs(at - middle), default=middle)
+    if not len(pronounced) // 4 < cut < 3 * len(pronounced) // 4:
+        cut = middle
+    return [half for half in (pronounced[:cut], pronounced[cut:]) if _HANGUL.search(half)]
 
 
 def _shift_pitch(waveform: Waveform, ratio: float) -> Waveform:

@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from models.kokoro.__main__ import embedded_voice
+from models.kokoro.pipeline import KokoroEngine
+from models.kokoro.pipeline import speak as speak_alone
 from models.recognition import Recognizer, character_error_rate
 from models.text.korean import normalize
+from serve_app.pcm import encode_pcm16
 
 pytestmark = pytest.mark.e2e
 
@@ -54,6 +58,17 @@ def test_pcm_is_the_wav_without_its_header(client: httpx.Client) -> None:
     pcm = speak(client, "sinip", "네, 알겠습니다.", response_format="pcm")
     assert pcm.headers["x-sample-rate"] == "24000"
     assert wav.content[44:] == pcm.content
+
+
+def test_the_service_speaks_as_the_single_request_path_does(client: httpx.Client) -> None:
+    text = "2026년 6월 10일, 사과 3개를 샀다. 열여섯 개는 아니고."
+    alone = speak_alone(text, embedded_voice("bujang"), KokoroEngine())
+    assert speak(client, "bujang", text, response_format="pcm").content == encode_pcm16(alone)
+
+
+def test_a_web_address_longer_than_the_network_can_speak_is_spoken(client: httpx.Client) -> None:
+    text = "주소는 http://" + "a.b." * 60 + "kr 입니다."
+    assert len(samples_of(speak(client, "sinip", text).content)) > 24000
 
 
 def test_mp3_is_what_a_client_gets_that_asks_for_nothing_else(client: httpx.Client) -> None:

@@ -121,3 +121,10 @@ def test_utterance_shorter_than_a_gating_block_is_measured() -> None:
 def test_silence_stays_silence() -> None:
     silence = np.zeros(4800, np.float32)
     assert not np.any(match_loudness(silence, -20.0, -1.0))
+
+
+def test_a_segment_too_long_for_the_network_is_spoken_in_halves(engine: KokoroEngine) -> None:
+    voice = embedded_voice("sinip")
+    whole = engine.synthesize_segment("가나다라마바사" * 40, voice)
+    half = engine.synthesize_segment("가나다라마바사" * 20, voice)
+    np.testing.assert_array_equal(whole, np.concatenate((half, half)))
