@@ -8,11 +8,11 @@ from pydantic import Field
 from ray.serve import Application
 
 from deployments.args import StrictArgs
+from deployments.driver.catalog import Catalog
 from deployments.kokoro_voice import KokoroArgs, kokoro_voice_deployment
 from deployments.persona_llm import PersonaArgs, persona_llm_deployment
 from deployments.text_frontend import text_frontend_deployment
 from models.storage import FolderStore, embedded_store
-from serve_app.catalog import Catalog
 from serve_app.ingress import ingress_deployment
 from serve_app.settings import AbsoluteFolder, Settings
 

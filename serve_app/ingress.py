@@ -16,30 +16,25 @@ from ray.serve.handle import DeploymentHandle
 from starlette.exceptions import HTTPException
 
 from deployments.calls import stream
+from deployments.driver.assistant import line_request
+from deployments.driver.audio_format import audio_format, encode_stream
+from deployments.driver.catalog import Catalog
+from deployments.driver.iteration import each, peek
+from deployments.driver.request_context import current_timings
+from deployments.driver.requests import AssistantRequest, SpeechRequest, SynthesizeRequest
+from deployments.driver.speech import SAMPLE_RATE, Speech
+from deployments.driver.written_line import WrittenLine
 from deployments.errors import SpeechError, UnknownModel
+from deployments.jobs.job import Job, JobOutput
+from deployments.jobs.records import JobStore
+from deployments.jobs.running import JobRunner
 from models.storage import FolderStore, embedded_store
 from serve_app import problems
-from serve_app.assistant import line_request
-from serve_app.audio_format import audio_format, encode_stream
-from serve_app.catalog import Catalog
-from serve_app.iteration import each, peek
-from serve_app.job_runner import JobRunner
-from serve_app.jobs import JobStore
 from serve_app.middleware import RequestContextMiddleware
 from serve_app.readiness import are_stages_ready
 from serve_app.replies import describe_speaker, job_reply, openai_model, openai_voice
-from serve_app.request_context import current_timings
-from serve_app.schemas import (
-    AssistantRequest,
-    Job,
-    JobOutput,
-    Speaker,
-    SpeechRequest,
-    SynthesizeRequest,
-)
-from serve_app.speech import SAMPLE_RATE, Speech
+from serve_app.schemas import Speaker
 from serve_app.waiting import wait_s
-from serve_app.written_line import WrittenLine
 
 Prefer = Annotated[list[str] | None, Header()]
 

@@ -14,9 +14,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from deployments.driver.request_context import enter_request
 from deployments.errors import PayloadTooLarge, RequestTimeout
-from serve_app.problems import render, to_speech_error
-from serve_app.request_context import enter_request
+from deployments.problems import to_speech_error
+from serve_app.problems import render
 
 MAX_BODY_BYTES = 1 << 20
 MAX_BODY_WAIT_S = 30

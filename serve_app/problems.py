@@ -6,28 +6,17 @@ that its client libraries raise the exceptions their users know.
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from ray.exceptions import RayActorError, RayTaskError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from starlette.exceptions import HTTPException
 
-from deployments.errors import (
-    DeadlineExceeded,
-    InvalidInput,
-    NotReady,
-    Overloaded,
-    SpeechError,
-)
-from serve_app.request_context import current_request_id
-
-logger = logging.getLogger("ray.serve")
+from deployments.driver.request_context import current_request_id
+from deployments.errors import InvalidInput, SpeechError
+from deployments.problems import problem_document, to_speech_error
 
 _OPENAI_TYPES = {
     400: "invalid_request_error",
@@ -37,41 +26,6 @@ _OPENAI_TYPES = {
     422: "invalid_request_error",
     429: "rate_limit_error",
 }
-
-
-def unwrap(error: BaseException) -> BaseException:
-    """The exception a replica raised, freed from Ray's wrapping of remote errors."""
-    while isinstance(error, RayTaskError) and error.cause is not None:
-        error = error.cause
-    return error
-
-
-def to_speech_error(error: BaseException) -> SpeechError:
-    """Map whatever a handler or a stage raised to an error a caller may see."""
-    error = unwrap(error)
-    match error:
-        case SpeechError():
-            return error
-        case BackPressureError():
-            return Overloaded("every place in the queue is taken", {"retry_after_s": 1})
-        case RayActorError() | DeploymentUnavailableError():
-            return NotReady("a stage of the service was lost; try again", {"retry_after_s": 5})
-        case asyncio.TimeoutError():
-            return DeadlineExceeded("the request took longer than its limit")
-    logger.exception("unexpected error", exc_info=error)
-    return SpeechError("an unexpected error; its details are in the server's log")
-
-
-def problem_document(error: SpeechError) -> dict[str, Any]:
-    """An error as the members of an RFC 9457 problem document."""
-    return {
-        **error.extensions,
-        "type": f"urn:baewoo:problem:{error.slug}",
-        "title": error.title,
-        "status": error.status,
-        "detail": error.detail,
-        "instance": current_request_id(),
-    }
 
 
 def problem_response(
@@ -89,7 +43,7 @@ def problem_response(
 def render(request: Request, error: SpeechError) -> JSONResponse:
     """Answer with `error` in the form of the route that was called."""
     if not _is_openai_route(request):
-        return problem_response(problem_document(error))
+        return problem_response(problem_document(error, current_request_id()))
     headers = {}
     if "retry_after_s" in error.extensions:
         headers["Retry-After"] = str(error.extensions["retry_after_s"])
@@ -112,7 +66,7 @@ async def handle_validation_error(request: Request, error: Exception) -> JSONRes
         parameter = faults[0]["pointer"].lstrip("/").replace("/", ".") or None
         return _openai_response(400, summary, "invalid-input", parameter, {})
     invalid = InvalidInput(summary, {"errors": faults})
-    return problem_response(problem_document(invalid) | {"status": 422})
+    return problem_response(problem_document(invalid, current_request_id()) | {"status": 422})
 
 
 async def handle_http_exception(request: Request, error: Exception) -> JSONResponse:

@@ -6,9 +6,10 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 
-from serve_app.catalog import Voice
+from deployments.driver.catalog import Voice
+from deployments.jobs.job import Job
 from serve_app.problems import problem_response
-from serve_app.schemas import Job, Speaker
+from serve_app.schemas import Speaker
 
 _MODELS_CREATED = 1767225600  # 2026-01-01T00:00:00Z; OpenAI's shape requires the field
 

@@ -5,9 +5,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message
 
+from deployments.driver.request_context import current_request_id, current_timings
 from serve_app import middleware
 from serve_app.middleware import MAX_BODY_BYTES, RequestContextMiddleware
-from serve_app.request_context import current_request_id, current_timings
 
 
 def application() -> FastAPI:

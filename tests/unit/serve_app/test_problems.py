@@ -7,7 +7,8 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError
 
 from deployments.errors import SpeechError, TextTooLong
-from serve_app.problems import handle_error, to_speech_error
+from deployments.problems import to_speech_error
+from serve_app.problems import handle_error
 
 
 def request(path: str) -> Request:

@@ -1,10 +1,10 @@
 import pytest
 
+from deployments.driver.assistant import line_request
+from deployments.driver.catalog import Catalog
+from deployments.driver.requests import AssistantRequest, Turn
 from deployments.errors import InvalidInput
 from models.storage import embedded_store
-from serve_app.assistant import line_request
-from serve_app.catalog import Catalog
-from serve_app.schemas import AssistantRequest, Turn
 
 PERSONA = Catalog([embedded_store()]).persona("bujang")
 

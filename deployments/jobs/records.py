@@ -21,8 +21,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from deployments.errors import DamagedRecord, JobNotFinished, UnknownJob
+from deployments.jobs.job import AudioOutput, Job
 from models.storage import ObjectNotFound, ObjectStore
-from serve_app.schemas import AudioOutput, Job
 
 JobType = Literal["synthesize", "assistant"]
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deployments.driver.audio_format import audio_format
 from deployments.errors import TextTooLong, UnknownJob
+from deployments.jobs.job import Job, JobOutput
+from deployments.jobs.records import JobStore
+from deployments.jobs.running import JobRunner
 from models.storage import FolderStore, ObjectExists
-from serve_app.audio_format import audio_format
-from serve_app.job_runner import JobRunner
-from serve_app.jobs import JobStore
-from serve_app.schemas import Job, JobOutput
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from deployments.driver.written_line import WrittenLine
 from deployments.engine.persona.protocol import LineDone, LineEvent, TextDelta
 from deployments.errors import GenerationFailed
-from serve_app.written_line import WrittenLine
 
 DONE = LineDone(
     text="뭐라고? !! 그래.",

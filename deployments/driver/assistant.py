@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 
+from deployments.driver.request_context import current_request_id
+from deployments.driver.requests import AssistantRequest
 from deployments.engine.persona.protocol import LineRequest
 from deployments.errors import InvalidInput
 from models.persona.persona import Persona
 from models.persona.scene import Scene, SceneError, Turn
-from serve_app.request_context import current_request_id
-from serve_app.schemas import AssistantRequest
 
 
 def line_request(body: AssistantRequest, persona: Persona) -> LineRequest:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from ray.serve.handle import DeploymentHandle
 
 from deployments.calls import call
+from deployments.driver.catalog import Style, Voice
+from deployments.driver.overlap import in_order
+from deployments.driver.request_context import current_timings
 from deployments.messages import PronouncedSegment, SegmentRequest
 from models.kokoro.model import SAMPLE_RATE
-from serve_app.catalog import Style, Voice
-from serve_app.overlap import in_order
-from serve_app.request_context import current_timings
 
 __all__ = ["SAMPLE_RATE", "Speech"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from deployments.driver.sentences import SentenceStream
 from deployments.engine.persona.protocol import LineDone, LineEvent
 from deployments.errors import GenerationFailed
-from serve_app.sentences import SentenceStream
 
 
 class WrittenLine:

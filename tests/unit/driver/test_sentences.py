@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.sentences import SentenceStream
+from deployments.driver.sentences import SentenceStream
 
 
 def test_a_sentence_is_handed_out_once_the_text_goes_on() -> None:

@@ -11,8 +11,8 @@ import numpy as np
 from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
+from deployments.driver.pcm import encode_pcm16, to_pcm16, wav_header
 from deployments.errors import UnsupportedFormat
-from serve_app.pcm import encode_pcm16, to_pcm16, wav_header
 
 _CONTAINER_OPTIONS = {
     # Without a Xing header, whose frame count could only be filled in afterwards.

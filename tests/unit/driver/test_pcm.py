@@ -3,7 +3,7 @@ import io
 import numpy as np
 import soundfile
 
-from serve_app.pcm import encode_pcm16, wav_header
+from deployments.driver.pcm import encode_pcm16, wav_header
 
 
 def test_a_wav_file_holds_the_samples_it_was_given() -> None:

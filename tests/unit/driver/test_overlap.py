@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from serve_app.overlap import in_order
+from deployments.driver.overlap import in_order
 
 
 async def numbers(count: int) -> AsyncIterator[int]:

@@ -6,8 +6,8 @@ import av
 import numpy as np
 import pytest
 
+from deployments.driver.audio_format import audio_format, encode_stream, encode_whole
 from deployments.errors import UnsupportedFormat
-from serve_app.audio_format import audio_format, encode_stream, encode_whole
 
 RATE = 24_000
 TONE = (0.3 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE)).astype(np.float32)

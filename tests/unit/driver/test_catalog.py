@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from deployments.driver.catalog import Catalog
 from deployments.errors import (
     DamagedRecord,
     InvalidInput,
@@ -12,7 +13,6 @@ from deployments.errors import (
     UnsupportedLanguage,
 )
 from models.storage import FolderStore, embedded_store
-from serve_app.catalog import Catalog
 
 
 @pytest.fixture

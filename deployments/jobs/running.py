@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deployments.driver.audio_format import AudioFormat, encode_whole
+from deployments.driver.request_context import current_request_id, current_timings
 from deployments.errors import GenerationFailed
-from serve_app.audio_format import AudioFormat, encode_whole
-from serve_app.jobs import Audio, JobStore, JobType
-from serve_app.problems import problem_document, to_speech_error
-from serve_app.request_context import current_timings
-from serve_app.schemas import AudioOutput, Job, JobOutput
+from deployments.jobs.job import AudioOutput, Job, JobOutput
+from deployments.jobs.records import Audio, JobStore, JobType
+from deployments.problems import problem_document, to_speech_error
 
 logger = logging.getLogger("ray.serve")
 
@@ -71,7 +71,9 @@ class JobRunner:
             with current_timings().measure("job"):
                 output = await work(job)
         except Exception as error:
-            problem = problem_document(to_speech_error(error)) | {"job": job.id}
+            problem = problem_document(to_speech_error(error), current_request_id()) | {
+                "job": job.id
+            }
             job = job.model_copy(update={"status": "failed", "error": problem})
         else:
             job = job.model_copy(update={"status": "succeeded", "output": output})
@@ -83,5 +85,11 @@ class JobRunner:
         except Exception as error:
             # The caller who waits still learns how it ended; a later one finds it processing.
             logger.exception("the result of %s could not be stored", job.id)
-            problem = problem_document(to_speech_error(error)) | {"job": job.id}
+            problem = problem_document(to_speech_error(error), current_request_id()) | {
+                "job": job.id
+            }
             return job.model_copy(update={"status": "failed", "error": problem, "output": None})
+
+
+def _problem_of(error: Exception, job: Job) -> dict[str, Any]:
+    return problem_document(to_speech_error(error), current_request_id()) | {"job": job.id}

@@ -1,0 +1,1 @@
+"""Jobs: work that is kept, from its acceptance to its result."""
