@@ -12,7 +12,7 @@ from models.kokoro.pipeline import KokoroEngine
 from models.kokoro.pipeline import speak as speak_alone
 from models.recognition import Recognizer, character_error_rate
 from models.text.korean import normalize
-from serve_app.pcm import encode_pcm16
+from deployments.driver.pcm import encode_pcm16
 
 pytestmark = pytest.mark.e2e
 
