@@ -61,20 +61,33 @@ def to_ipa(pronounced: str) -> str:
     Returns:
         Symbols that are all in Kokoro's vocabulary; empty if there is nothing to say.
     """
-    symbols: list[str] = []
+    return " ".join("".join("".join(parts) for parts in spell(pronounced)).split())
+
+
+def spell(pronounced: str) -> list[tuple[str, str, str]]:
+    """The IPA of each character of `pronounced`, as onset, nucleus and coda.
+
+    What is no syllable has its symbol, if any, in place of the onset. `to_ipa` joins all this, and
+    leaves out spaces at the ends and after other spaces.
+    """
+    spelled: list[tuple[str, str, str]] = []
     previous_coda: str | None = None  # None at the start and after a space or a mark
     for char in pronounced:
         syllable = _split(char)
         if syllable is None:
-            symbols.append(_PUNCTUATION.get(char, ""))
+            spelled.append((_PUNCTUATION.get(char, ""), "", ""))
             previous_coda = None
             continue
         onset, nucleus, coda = syllable
-        symbols.append(_onset_ipa(onset, nucleus, previous_coda))
-        symbols.append(_nucleus_ipa(onset, nucleus))
-        symbols.append(_CODA_IPA[coda])
+        spelled.append(
+            (
+                _onset_ipa(onset, nucleus, previous_coda),
+                _nucleus_ipa(onset, nucleus),
+                _CODA_IPA[coda],
+            )
+        )
         previous_coda = coda
-    return " ".join("".join(symbols).split())
+    return spelled
 
 
 def _split(char: str) -> tuple[str, str, str] | None:

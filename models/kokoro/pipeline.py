@@ -13,7 +13,7 @@ from models.kokoro.errors import InvalidVoice, NothingToSpeak, OutOfRange
 from models.kokoro.korean_ipa import to_ipa
 from models.kokoro.loudness import match_loudness
 from models.kokoro.model import SAMPLE_RATE, STYLE_DIM, KokoroModel, Waveform
-from models.kokoro.voice import KokoroVoice, Mixture
+from models.kokoro.voice import KokoroVoice, Mixture, Variant
 from models.text.frontend import analyze
 from models.text.korean import pronounce_standard
 from models.text.splitting import SplitLimits
@@ -71,19 +71,13 @@ class KokoroEngine:
                 f"speed is {speed}; it must be from {MIN_REQUEST_SPEED} to {MAX_REQUEST_SPEED}"
             )
         variant = voice.variant(emotion)
-        ipa = _sentence(to_ipa(pronounced))
+        ipa = sentence(to_ipa(pronounced))
         if len(ipa) > self.model.max_tokens:
             halves = _halves(pronounced)
             return np.concatenate(
                 [self.synthesize_segment(half, voice, emotion, speed) for half in halves]
             )
-        style = np.concatenate(
-            (
-                self._mix(voice.timbre)[:, :_TIMBRE_DIM],
-                self._mix(variant.prosody)[:, _TIMBRE_DIM:],
-            ),
-            axis=1,
-        )
+        style = self.style(voice, variant)
         # Pitch is raised by playing faster what was spoken slower.
         pitch_ratio = 2 ** (variant.pitch_semitones / 12)
         waveform = self.model.synthesize(ipa, style, speed * variant.speed / pitch_ratio)
@@ -91,6 +85,15 @@ class KokoroEngine:
         waveform = match_loudness(waveform, voice.loudness_lufs, voice.true_peak_dbtp)
         pause = np.zeros(round(voice.pause_s(pronounced) / speed * SAMPLE_RATE), np.float32)
         return np.concatenate((waveform, pause))
+
+    def style(self, voice: KokoroVoice, variant: Variant) -> Waveform:
+        """Style table of a voice in one emotion, `(510, 256)`.
+
+        Raises:
+            InvalidVoice: a style the network does not have.
+        """
+        timbre, prosody = self._mix(voice.timbre), self._mix(variant.prosody)
+        return np.concatenate((timbre[:, :_TIMBRE_DIM], prosody[:, _TIMBRE_DIM:]), axis=1)
 
     def _mix(self, mixture: Mixture) -> Waveform:
         """Weighted sum of style tables, `(510, 256)`."""
@@ -131,8 +134,12 @@ def speak(
     )
 
 
-def _sentence(ipa: str) -> str:
-    """Without a mark at its end the network may swallow the last syllable."""
+def sentence(ipa: str) -> str:
+    """A segment's IPA as the network gets it; without a mark it may swallow the last syllable.
+
+    Raises:
+        NothingToSpeak: there is no sound in it.
+    """
     if not any(symbol.isalpha() for symbol in ipa):
         raise NothingToSpeak("there is nothing to speak in this segment")
     return ipa if ipa.endswith(tuple(_FINAL_MARKS)) else ipa + "."
