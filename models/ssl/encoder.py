@@ -6,9 +6,6 @@ import torch
 from torch import Tensor
 
 SSL_SAMPLE_RATE = 16_000
-# The reference pads by 0.3 s counted at 32 kHz, in samples at 16 kHz: 0.6 s. Voices were trained
-# against prompts made this way, so the number stays.
-REFERENCE_PADDING_SAMPLES = 9_600
 MIN_REFERENCE_SAMPLES = 3 * SSL_SAMPLE_RATE
 MAX_REFERENCE_SAMPLES = 10 * SSL_SAMPLE_RATE
 
@@ -25,6 +22,11 @@ class SslEncoder(Protocol):
         """Channels of a frame; the voice's ``ssl_dim``."""
         ...
 
+    @property
+    def reference_padding_samples(self) -> int:
+        """Zeros behind a reference clip; their frames belong to the prompt."""
+        ...
+
     def encode(self, waveform: Tensor) -> Tensor:
         """Features of (batch, samples) at 16 kHz: (batch, frame, dim)."""
         ...
@@ -39,7 +41,7 @@ def reference_features(encoder: SslEncoder, waveform: Tensor) -> Tensor:
         waveform: (samples,) mono at 16 kHz.
 
     Returns:
-        (1, frame, dim), over the clip and the zeros appended to it.
+        (1, frame, dim), over the clip and the zeros the encoder wants behind it.
 
     Raises:
         ValueError: the clip is shorter than 3 s or longer than 10 s.
@@ -49,5 +51,5 @@ def reference_features(encoder: SslEncoder, waveform: Tensor) -> Tensor:
             f"the reference lasts {len(waveform) / SSL_SAMPLE_RATE:.2f} s; "
             "it must last between 3 and 10 s"
         )
-    padding = waveform.new_zeros(REFERENCE_PADDING_SAMPLES)
+    padding = waveform.new_zeros(encoder.reference_padding_samples)
     return encoder.encode(torch.cat([waveform, padding]).unsqueeze(0))

@@ -9,6 +9,10 @@ from torch import Tensor
 if TYPE_CHECKING:
     from transformers import HubertModel
 
+# The reference pads by 0.3 s counted at 32 kHz, in samples at 16 kHz: 0.6 s. Published voices are
+# prompted this way, so the number stays.
+_REFERENCE_PADDING_SAMPLES = 9_600
+
 
 class HubertEncoder:
     """The last hidden state of a HuBERT model, 50 frames a second.
@@ -34,6 +38,10 @@ class HubertEncoder:
     @property
     def dim(self) -> int:
         return int(self.model.config.hidden_size)
+
+    @property
+    def reference_padding_samples(self) -> int:
+        return _REFERENCE_PADDING_SAMPLES
 
     @torch.no_grad()
     def encode(self, waveform: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ class FrameMeans:
     """An SSL encoder of the small voice's width."""
 
     dim = SMALL.ssl_dim
+    reference_padding_samples = 9_600
 
     def encode(self, waveform: Tensor) -> Tensor:
         frames = waveform.unfold(1, 320, 320)
