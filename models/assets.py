@@ -195,7 +195,26 @@ WHISPER = Asset(
     ),
 )
 
-ASSETS = {asset.name: asset for asset in (KOKORO, GEMMA, WHISPER)}
+SPEAKER_ENCODER = Asset(
+    name="resemblyzer",
+    licence="Apache-2.0",
+    download_mb=16,
+    wheels=(
+        Wheel(
+            "resemblyzer==0.1.4",
+            "8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f",
+        ),
+    ),
+    files=(
+        AssetFile(
+            "pretrained.pt",
+            ((0, "resemblyzer/pretrained.pt"),),
+            "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
+        ),
+    ),
+)
+
+ASSETS = {asset.name: asset for asset in (KOKORO, GEMMA, WHISPER, SPEAKER_ENCODER)}
 
 
 def cache_root() -> Path:

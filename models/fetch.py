@@ -7,6 +7,7 @@ import sys
 
 from models.assets import ASSETS, AssetError, ensure
 from models.persona.base_model import ensure_base_model
+from models.speaker import ensure_speaker_encoder
 
 
 def main() -> int:
@@ -17,6 +18,7 @@ def main() -> int:
         for asset in ASSETS.values():
             ensure(asset)
         ensure_base_model()
+        ensure_speaker_encoder()
     except AssetError as error:
         print(error, file=sys.stderr)
         return 1
