@@ -1,0 +1,1 @@
+"""From recordings and transcripts to what S1 and S2 are trained on."""
