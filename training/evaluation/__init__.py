@@ -1,0 +1,1 @@
+"""How good a voice is: what it says, who is heard, how it sounds, how often it breaks."""
