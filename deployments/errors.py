@@ -7,6 +7,8 @@
     │   ├── UnsupportedLanguage
     │   ├── UnsupportedFormat
     │   └── UnsupportedEmotion
+    ├── Unauthorized              401  no API key, or one that is not known
+    ├── ReadOnlyRecord            403  what ships with the project, or another key's, stays
     ├── NotFound                  404
     │   ├── UnknownVoice
     │   ├── UnknownCharacter
@@ -15,7 +17,10 @@
     ├── RequestTimeout            408  the body did not arrive in time
     ├── JobNotFinished            409  what was asked for does not exist yet
     ├── PayloadTooLarge           413
+    ├── UnsupportedMediaType      415
+    ├── UnsatisfiableRange        416
     ├── Overloaded                429  come back after `retry_after_s`
+    │   └── RateLimited                the caller alone asks too often
     ├── GenerationFailed          500  a stage gave no usable result
     ├── DamagedRecord             500  a stored voice, persona, character or job can't be read
     ├── NotReady                  503  a stage is not up, or was lost beyond repair
@@ -82,6 +87,18 @@ class UnsupportedEmotion(InvalidInput):
     title = "The voice does not have this emotion"
 
 
+class Unauthorized(SpeechError):
+    status = 401
+    slug = "unauthorized"
+    title = "A valid API key is needed"
+
+
+class ReadOnlyRecord(SpeechError):
+    status = 403
+    slug = "read-only-record"
+    title = "This record can't be changed"
+
+
 class NotFound(SpeechError):
     status = 404
     slug = "not-found"
@@ -126,12 +143,31 @@ class PayloadTooLarge(SpeechError):
     title = "The request body is too large"
 
 
+class UnsupportedMediaType(SpeechError):
+    status = 415
+    slug = "unsupported-media-type"
+    title = "The request body has another type than this route takes"
+
+
+class UnsatisfiableRange(SpeechError):
+    """Raised with `{"size_bytes": n}` in the extensions."""
+
+    status = 416
+    slug = "unsatisfiable-range"
+    title = "The range lies outside of the recording"
+
+
 class Overloaded(SpeechError):
     """Raised with `{"retry_after_s": n}` in the extensions."""
 
     status = 429
     slug = "overloaded"
     title = "Too many requests at once"
+
+
+class RateLimited(Overloaded):
+    slug = "rate-limited"
+    title = "This API key asks too often"
 
 
 class GenerationFailed(SpeechError):
