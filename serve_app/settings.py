@@ -18,6 +18,7 @@ def _absolute(folder: Path) -> Path:
 
 
 AbsoluteFolder = Annotated[Path, AfterValidator(_absolute)]
+AbsoluteFile = Annotated[Path, AfterValidator(_absolute)]
 
 
 class Settings(BaseSettings):
@@ -29,5 +30,11 @@ class Settings(BaseSettings):
 
     baewoo_storage: AbsoluteFolder = Field(
         default=CHECKOUT / "data", description="Absolute folder of voices and job results."
+    )
+    baewoo_api_keys: str = Field(
+        default="", description="API keys, name:sha256 each, separated by spaces or commas."
+    )
+    baewoo_api_keys_file: AbsoluteFile | None = Field(
+        default=None, description="Absolute path of a file of API keys, one name:sha256 a line."
     )
     port: int = Field(default=8000, ge=1, le=65535, description="HTTP port of `make run`.")
