@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.storage.objects import FolderStore, ObjectNotFound, ObjectStore, StorageError
+from models.storage.folder import FolderStore
+from models.storage.objects import ObjectNotFound, ObjectStore, StorageError
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VERSION = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")

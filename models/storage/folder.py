@@ -1,0 +1,127 @@
+"""Objects as files of the local disk, or of a volume that several machines mount."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from models.storage.objects import (
+    ObjectExists,
+    ObjectNotFound,
+    StorageError,
+    StorageUnavailable,
+    check_key,
+    check_range,
+)
+
+
+class FolderStore:
+    """Objects as files below one folder; a write is prepared beside its target and moved there.
+
+    Args:
+        root: absolute folder; created on the first write.
+    """
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_absolute():
+            raise StorageError(f"storage root must be an absolute folder, got {str(root)!r}")
+        self.root = root
+
+    def check_writable(self) -> None:
+        with self._prepared(self.root / "probe", b""):
+            pass
+
+    def read(self, key: str) -> bytes:
+        with _failures_named(key):
+            return self.path(key).read_bytes()
+
+    def size(self, key: str) -> int:
+        path = self.path(key)
+        if not path.is_file():
+            raise ObjectNotFound(f"no object {key!r}")
+        with _failures_named(key):
+            return path.stat().st_size
+
+    def read_range(self, key: str, start: int, num_bytes: int) -> bytes:
+        check_range(start, num_bytes)
+        with _failures_named(key), self.path(key).open("rb") as file:
+            file.seek(start)
+            return file.read(num_bytes)
+
+    def write(self, key: str, content: bytes) -> None:
+        path = self.path(key)
+        with _failures_named(key), self._prepared(path, content) as prepared:
+            os.replace(prepared, path)
+
+    def create(self, key: str, content: bytes) -> None:
+        path = self.path(key)
+        with _failures_named(key), self._prepared(path, content) as prepared:
+            try:
+                os.link(prepared, path)  # unlike a rename, fails when the target exists
+            except FileExistsError:
+                raise ObjectExists(f"object {key!r} exists already") from None
+
+    def delete(self, key: str) -> None:
+        path = self.path(key)
+        if path.is_dir():
+            return
+        with _failures_named(key):
+            path.unlink(missing_ok=True)
+
+    def delete_tree(self, prefix: str) -> None:
+        folder = self.path(prefix)
+        if not folder.is_dir():
+            return
+        with _failures_named(prefix):
+            # Moved out of sight first, so that no reader sees half of it.
+            hidden = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
+            os.replace(folder, hidden)
+            shutil.rmtree(hidden)
+
+    def children(self, prefix: str) -> list[str]:
+        folder = self.path(prefix)
+        if not folder.is_dir():
+            return []
+        with _failures_named(prefix):
+            return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+
+    def uri(self, key: str) -> str:
+        return self.path(key).as_uri()
+
+    def path(self, key: str) -> Path:
+        """File of a key."""
+        return self.root / check_key(key)
+
+    @contextmanager
+    def _prepared(self, path: Path, content: bytes) -> Iterator[Path]:
+        """A finished file beside `path`, gone again when the block ends, unless it was moved."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # The leading dot keeps an unfinished file out of every listing.
+            descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)
+        except OSError as error:
+            raise StorageUnavailable(f"cannot write below {self.root}: {error}") from error
+        prepared = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+            prepared.chmod(0o644)
+            yield prepared
+        finally:
+            prepared.unlink(missing_ok=True)
+
+
+@contextmanager
+def _failures_named(key: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise ObjectNotFound(f"no object {key!r}") from error
+    except OSError as error:
+        raise StorageUnavailable(f"object {key!r}: {error.strerror}") from error
