@@ -12,16 +12,17 @@ from deployments.driver.catalog import Catalog
 from deployments.kokoro_voice import KokoroArgs, kokoro_voice_deployment
 from deployments.persona_llm import PersonaArgs, persona_llm_deployment
 from deployments.text_frontend import text_frontend_deployment
-from models.storage import FolderStore, embedded_store
+from models.storage import embedded_store, open_store
 from serve_app.ingress import ingress_deployment
-from serve_app.settings import AbsoluteFolder, Settings
+from serve_app.settings import Settings, StorageRoot
 
 
 class AppArgs(StrictArgs):
     """What `args` in the configuration may say."""
 
-    storage_root: AbsoluteFolder | None = Field(
-        default=None, description="Absolute folder; BAEWOO_STORAGE or <checkout>/data if absent."
+    storage_root: StorageRoot | None = Field(
+        default=None,
+        description="Absolute folder or s3://bucket/prefix; from the environment if absent.",
     )
     kokoro: KokoroArgs = KokoroArgs()
     persona: PersonaArgs = PersonaArgs()
@@ -29,13 +30,14 @@ class AppArgs(StrictArgs):
 
 def build(args: AppArgs) -> Application:
     """Bind the ingress to its stages."""
-    storage_root = args.storage_root or Settings().baewoo_storage
-    catalog = Catalog([FolderStore(storage_root), embedded_store()])
+    settings = Settings()
+    storage_root = args.storage_root or settings.storage_root
+    catalog = Catalog([open_store(storage_root, settings.aws_access()), embedded_store()])
     return ingress_deployment.bind(
         text_frontend=text_frontend_deployment.bind(),
         persona_llm=persona_llm_deployment.bind(
             personas=catalog.personas(), **args.persona.model_dump()
         ),
         kokoro_voice=kokoro_voice_deployment.bind(**args.kokoro.model_dump()),
-        storage_root=str(storage_root),
+        storage_root=storage_root,
     )

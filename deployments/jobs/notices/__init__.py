@@ -1,0 +1,1 @@
+"""Notices: who is told, and how, that a job has ended."""
