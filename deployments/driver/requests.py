@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from models.gpt_sovits.published import EmotionName
 
 MAX_TEXT_CHARS = 4096
 """Longest text of one request; the bound OpenAI's speech route documents."""
@@ -26,6 +28,35 @@ def _only_valid_unicode(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_only_valid_unicode)]
+Language = Annotated[str, Field(max_length=16)]
+Format = Annotated[str, Field(max_length=16, description=_FORMATS)]
+Seed = Annotated[
+    int,
+    Field(ge=0, lt=2**63, description="The same request with the same seed sounds the same."),
+]
+WebhookUrl = Annotated[
+    Text,
+    Field(max_length=2048, description="Told of the job's end, signed per Standard Webhooks."),
+]
+Dictionary = Annotated[
+    dict[
+        Annotated[Text, Field(min_length=1, max_length=64)],
+        Annotated[Text, Field(min_length=1, max_length=128)],
+    ],
+    Field(max_length=200, description="Written form → how to read it."),
+]
+
+_Weight = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Emotion = Annotated[
+    Annotated[str, Field(max_length=32), Tag("name")]
+    | Annotated[dict[EmotionName, _Weight], Field(min_length=1), Tag("weights")],
+    Discriminator(lambda emotion: "weights" if isinstance(emotion, dict) else "name"),
+    Field(
+        description="One of happiness, sadness, disgust, fear, surprise, anger, other, neutral; "
+        "or weights of several. The voice uses the nearest it has.",
+        examples=["happiness", {"happiness": 0.7, "surprise": 0.3}],
+    ),
+]
 Reference = Annotated[str, Field(min_length=1, max_length=97, examples=["bujang", "sinip@1"])]
 
 
@@ -48,10 +79,18 @@ class SpeechRequest(StrictModel):
         ),
     ]
     voice: Reference
-    response_format: Annotated[str, Field(max_length=16, description=_FORMATS)] = "mp3"
+    response_format: Format = "mp3"
+    stream_format: Annotated[
+        Literal["audio", "sse"], Field(description="Bytes of a file, or events with pieces of it.")
+    ] = "audio"
+    sample_rate: Annotated[
+        Literal[8000, 16000, 22050, 24000, 32000, 44100, 48000] | None,
+        Field(description="Hz; for wav, flac and pcm. 24000 if absent."),
+    ] = None
     speed: Speed = 1.0
-    language: Annotated[str, Field(max_length=16)] = "ko"
-    emotion: Annotated[str, Field(max_length=32)] = "neutral"
+    language: Language = "ko"
+    emotion: Emotion = "neutral"
+    seed: Seed | None = None
     instructions: Annotated[
         Text, Field(max_length=MAX_TEXT_CHARS, description="Accepted for compatibility; unused.")
     ] = ""
@@ -64,17 +103,13 @@ class SynthesizeRequest(StrictModel):
         Text, Field(max_length=MAX_TEXT_CHARS, examples=["보고서는 세 시까지 부탁드립니다."])
     ]
     speaker_id: Reference
-    language: Annotated[str, Field(max_length=16)] = "ko"
-    emotion: Annotated[str, Field(max_length=32, examples=["happiness"])] = "neutral"
+    language: Language = "ko"
+    emotion: Emotion = "neutral"
     speed: Speed = 1.0
-    format: Annotated[str, Field(max_length=16, description=_FORMATS)] = "wav"
-    dictionary: Annotated[
-        dict[
-            Annotated[Text, Field(min_length=1, max_length=64)],
-            Annotated[Text, Field(min_length=1, max_length=128)],
-        ],
-        Field(max_length=200, description="Written form → how to read it."),
-    ] = Field(default_factory=dict)
+    seed: Seed | None = None
+    format: Format = "wav"
+    dictionary: Dictionary = Field(default_factory=dict)
+    webhook_url: WebhookUrl | None = None
 
 
 class Turn(StrictModel):
@@ -102,6 +137,10 @@ class AssistantRequest(StrictModel):
     category: Annotated[Text, Field(max_length=100)] | None = None
     style: Annotated[Text, Field(max_length=100)] | None = None
     history: Annotated[list[Turn], Field(max_length=40)] = Field(default_factory=list)
-    emotion: Annotated[str, Field(max_length=32)] = "neutral"
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    format: Annotated[str, Field(max_length=16, description=_FORMATS)] = "wav"
+    emotion: Emotion = "neutral"
+    seed: Seed | None = None
+    format: Format = "wav"
+    stream: Annotated[
+        bool, Field(description="Answer with events: text and audio as they are made; not stored.")
+    ] = False
+    webhook_url: WebhookUrl | None = None
