@@ -1,0 +1,1 @@
+"""Training S1: text to semantic tokens."""

@@ -1,0 +1,1 @@
+"""Training S2: semantic tokens to sound."""

@@ -1,0 +1,61 @@
+"""Settings of a run of S2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from models.gpt_sovits.s2.config import S2Config
+from models.gpt_sovits.s2.losses import KL_WEIGHT, MEL_WEIGHT
+from training.loops.args import RunArgs
+from training.loops.schedule import EpochDecay, Schedule, Steps
+
+# The reference's.
+_LR, _LR_FACTOR = 1e-4, 0.999875
+
+
+class S2Args(RunArgs):
+    """A run of ``train_s2``."""
+
+    network: S2Config | None = None
+    base: Path | None = Field(None, description="checkpoint to start from, native or upstream")
+    base_discriminators: Path | None = None
+    discriminator_divisor: Literal[1, 2, 4, 8] = Field(
+        1, description="of the widths of discriminators from scratch"
+    )
+    lr: Schedule = EpochDecay(start=_LR, factor=_LR_FACTOR)
+    discriminator_lr: Schedule = EpochDecay(start=_LR, factor=_LR_FACTOR)
+    text_lr_scale: float = Field(0.4, gt=0, le=1, description="of what reads the text")
+    betas: tuple[float, float] = (0.8, 0.99)
+    eps: float = Field(1e-9, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    mel_weight: float = Field(MEL_WEIGHT, gt=0)
+    kl_weight: Schedule = Steps(points=[(0, KL_WEIGHT)])
+    gan_from_update: int = Field(0, ge=0, description="before it, only mel, STFT and KL losses")
+    stft_weight: Schedule = Steps(points=[(0, 0.0)])
+    max_crop_frames: int | None = Field(
+        None, ge=2, description="longer clips are cropped at random; even; None: never"
+    )
+    min_clip_s: float = Field(0.6, ge=0)
+    max_clip_s: float = Field(54.0, gt=0)
+
+    @model_validator(mode="after")
+    def _check_start(self) -> Self:
+        if (self.network is None) == (self.base is None):
+            raise ValueError("give either network (from scratch) or base (fine-tuning)")
+        if self.base_discriminators is not None and self.base is None:
+            raise ValueError("base_discriminators without base: they judge another voice's sound")
+        return self
+
+    @model_validator(mode="after")
+    def _check_crop(self) -> Self:
+        crop = self.max_crop_frames
+        if crop is not None and crop % 2:
+            raise ValueError(f"max_crop_frames is {crop}; it must be even, as a token is 2 frames")
+        if crop is not None and self.network and crop < self.network.segment_frames:
+            raise ValueError(
+                f"max_crop_frames is {crop}; a segment alone has {self.network.segment_frames}"
+            )
+        return self
