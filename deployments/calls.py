@@ -6,7 +6,7 @@ call only in some states; both helpers cancel in every case.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from ray.serve.handle import DeploymentResponse, DeploymentResponseGenerator
@@ -24,7 +24,7 @@ async def call(response: Response) -> Any:
         raise
 
 
-async def stream(response: Response) -> AsyncIterator[Any]:
+async def stream(response: Response) -> AsyncGenerator[Any]:
     """Iterate over a streaming call; cancel it however the iteration ends."""
     try:
         async for item in response:  # type: ignore[union-attr]

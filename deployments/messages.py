@@ -1,4 +1,8 @@
-"""What crosses a handle between deployments, besides plain values."""
+"""What crosses a handle between deployments, besides plain values.
+
+The stages of GPT-SoVITS have theirs in `deployments.engine.speech.protocol`, the persona's engine
+in `deployments.engine.persona.protocol`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ class PronouncedSegment:
 
 @dataclass(frozen=True)
 class SegmentRequest:
-    """One segment to speak, with everything the speaking stage needs to know.
+    """One segment to speak, with everything the one-stage engine needs to know.
 
     Args:
         segment: what to say.
@@ -31,3 +35,12 @@ class SegmentRequest:
     voice: KokoroVoice
     emotion: str
     speed: float
+
+
+@dataclass(frozen=True)
+class StageStats:
+    """What a speaking stage has to do: segments in work, segments that wait, audio of both."""
+
+    active: int
+    waiting: int
+    queued_audio_s: float

@@ -11,7 +11,9 @@ from deployments.args import StrictArgs
 from deployments.driver.catalog import Catalog
 from deployments.kokoro_voice import KokoroArgs, kokoro_voice_deployment
 from deployments.persona_llm import PersonaArgs, persona_llm_deployment
+from deployments.semantic_decoder import SemanticArgs, semantic_decoder_deployment
 from deployments.text_frontend import text_frontend_deployment
+from deployments.vocoder import VocoderArgs, vocoder_deployment
 from models.storage import embedded_store, open_store
 from serve_app.ingress import ingress_deployment
 from serve_app.settings import Settings, StorageRoot
@@ -26,6 +28,8 @@ class AppArgs(StrictArgs):
     )
     kokoro: KokoroArgs = KokoroArgs()
     persona: PersonaArgs = PersonaArgs()
+    semantic_decoder: SemanticArgs = SemanticArgs()
+    vocoder: VocoderArgs = VocoderArgs()
 
 
 def build(args: AppArgs) -> Application:
@@ -33,11 +37,16 @@ def build(args: AppArgs) -> Application:
     settings = Settings()
     storage_root = args.storage_root or settings.storage_root
     catalog = Catalog([open_store(storage_root, settings.aws_access()), embedded_store()])
+    weights = {"storage_root": storage_root, "preload": catalog.checkpoints()}
     return ingress_deployment.bind(
         text_frontend=text_frontend_deployment.bind(),
         persona_llm=persona_llm_deployment.bind(
             personas=catalog.personas(), **args.persona.model_dump()
         ),
         kokoro_voice=kokoro_voice_deployment.bind(**args.kokoro.model_dump()),
+        semantic_decoder=semantic_decoder_deployment.bind(
+            **weights, **args.semantic_decoder.model_dump()
+        ),
+        vocoder=vocoder_deployment.bind(**weights, **args.vocoder.model_dump()),
         storage_root=storage_root,
     )

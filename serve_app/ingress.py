@@ -22,7 +22,7 @@ from deployments.driver.catalog import Catalog
 from deployments.driver.iteration import each, peek
 from deployments.driver.request_context import current_timings
 from deployments.driver.requests import AssistantRequest, SpeechRequest, SynthesizeRequest
-from deployments.driver.speech import SAMPLE_RATE, Speech
+from deployments.driver.speech import SAMPLE_RATE, speech_over
 from deployments.driver.written_line import WrittenLine
 from deployments.errors import SpeechError, UnknownModel
 from deployments.jobs.job import Job, JobOutput
@@ -59,7 +59,7 @@ class Ingress:
     """Drives the stages of the graph; holds no model.
 
     Args:
-        text_frontend, persona_llm, kokoro_voice: the stages.
+        text_frontend, persona_llm, kokoro_voice, semantic_decoder, vocoder: the stages.
         storage_root: absolute folder of published voices and job results.
     """
 
@@ -68,6 +68,8 @@ class Ingress:
         text_frontend: DeploymentHandle[Any],
         persona_llm: DeploymentHandle[Any],
         kokoro_voice: DeploymentHandle[Any],
+        semantic_decoder: DeploymentHandle[Any],
+        vocoder: DeploymentHandle[Any],
         storage_root: str,
     ) -> None:
         store = FolderStore(Path(storage_root))
@@ -76,10 +78,14 @@ class Ingress:
             "text_frontend": text_frontend,
             "persona_llm": persona_llm,
             "kokoro_voice": kokoro_voice,
+            "semantic_decoder": semantic_decoder,
+            "vocoder": vocoder,
         }
         self._catalog = Catalog([store, embedded_store()])
         self._jobs = JobStore(store)
-        self._speech = Speech(text_frontend, kokoro_voice)
+        self._speech = speech_over(
+            text_frontend, kokoro_voice, semantic_decoder, vocoder, self._catalog
+        )
         self._persona_stream = persona_llm.options(stream=True)
         self._runner = JobRunner(self._jobs)
 

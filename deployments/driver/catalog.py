@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import secrets
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
+from deployments.driver.emotion import Emotion, Weights, main_emotion, nearest_emotion
 from deployments.errors import (
     DamagedRecord,
     InvalidInput,
     SpeechError,
     UnknownCharacter,
     UnknownVoice,
-    UnsupportedEmotion,
     UnsupportedLanguage,
 )
-from models.kokoro.voice import EMOTIONS, KokoroVoice
+from models.gpt_sovits import published
+from models.gpt_sovits.pipeline import ReferenceFeatures
+from models.gpt_sovits.published import EmotionName, PublishedVoice
+from models.kokoro import voice as kokoro
+from models.kokoro.voice import KokoroVoice
 from models.persona.persona import Persona
 from models.storage import (
     InvalidReference,
+    ObjectNotFound,
     ObjectStore,
     RecordId,
     StorageError,
@@ -35,64 +43,130 @@ Item = TypeVar("Item")
 logger = logging.getLogger("ray.serve")
 
 
+_SEEDS = range(-(2**63), 2**63)
+# Whoever parses JSON as JavaScript does keeps 53 bits of a number.
+_DRAWN_SEED_BITS = 53
+_MAX_CACHED_FEATURES = 256  # some 20 kB each
+
+
 @dataclass(frozen=True)
 class Style:
-    """How a text is to be spoken."""
+    """How a text is to be spoken.
+
+    Args:
+        language: of the text.
+        emotion: the one that is used, the voice's nearest to what was asked for.
+        emotion_idx: which of the voice's emotions that is.
+        speed: 1 is the voice's own pace.
+        dictionary: written form → how to read it.
+        seed: the same text in the same style sounds the same.
+    """
 
     language: str
     emotion: str
+    emotion_idx: int
     speed: float
     dictionary: dict[str, str]
+    seed: int
 
 
 @dataclass(frozen=True)
 class Voice:
-    """One immutable version of a voice; what its engine needs travels with every request."""
+    """One immutable version of a voice.
+
+    Args:
+        emotion_choices: what it can be asked for, each as weights over the eight names: variants of
+            a Kokoro voice, reference clips of a GPT-SoVITS voice.
+        settings: what its engine needs to know.
+        owner: id of the API key that registered it; None for everyone's.
+    """
 
     record: RecordId
     engine: str
     language: str
-    emotions: tuple[str, ...]
+    emotion_choices: tuple[Weights, ...]
     description: str
     licence: str
     created_at: str
-    settings: KokoroVoice
+    settings: KokoroVoice | PublishedVoice
+    owner: str | None = None
 
     @classmethod
-    def from_document(cls, record: RecordId, document: dict[str, Any]) -> Voice:
-        """The voice that a stored `voice.json` describes."""
-        settings = KokoroVoice.from_document(document)
-        return cls(
-            record=record,
-            engine=document["engine"],
-            language=settings.language,
-            emotions=tuple(settings.variants),
-            description=document["description"],
-            licence=document["licence"],
-            created_at=document["created_at"],
-            settings=settings,
-        )
+    def from_document(cls, record: RecordId, content: bytes) -> Voice:
+        """The voice that a stored `voice.json` describes; `ValueError` if it describes none."""
+        document = json.loads(content)
+        engine = document.get("engine") if isinstance(document, dict) else None
+        match engine:
+            case kokoro.ENGINE:
+                return _kokoro_voice(record, document)
+            case published.ENGINE:
+                return _gpt_sovits_voice(record, published.voice_from_json(content))
+        raise ValueError(f"its engine is {engine!r}, not {kokoro.ENGINE} or {published.ENGINE}")
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """Names of the emotions it has, without repetitions."""
+        return tuple(dict.fromkeys(main_emotion(choice) for choice in self.emotion_choices))
 
     def style(
-        self, language: str, emotion: str, speed: float, dictionary: dict[str, str] | None = None
+        self,
+        language: str,
+        emotion: Emotion,
+        speed: float,
+        dictionary: dict[str, str] | None = None,
+        seed: int | None = None,
     ) -> Style:
-        """How this voice is to speak.
+        """How this voice is to speak; a seed is drawn where none is given.
 
         Raises:
             UnsupportedLanguage: the voice does not speak it.
             UnsupportedEmotion: no such emotion; a voice uses the nearest it has.
+            InvalidInput: the seed does not fit 64 bits with a sign.
         """
         if language != self.language:
             raise UnsupportedLanguage(
                 f"voice {self.record} does not speak {language!r}; it speaks {self.language!r}",
                 {"supported": [self.language]},
             )
-        if emotion not in EMOTIONS:
-            raise UnsupportedEmotion(
-                f"emotion {emotion!r} is not known; known: {', '.join(EMOTIONS)}",
-                {"supported": list(EMOTIONS)},
-            )
-        return Style(language, emotion, speed, dictionary or {})
+        if seed is not None and seed not in _SEEDS:
+            raise InvalidInput(f"seed {seed} does not fit 64 bits with a sign")
+        emotion_idx = nearest_emotion(emotion, self.emotion_choices)
+        return Style(
+            language=language,
+            emotion=main_emotion(self.emotion_choices[emotion_idx]),
+            emotion_idx=emotion_idx,
+            speed=speed,
+            dictionary=dictionary or {},
+            seed=secrets.randbits(_DRAWN_SEED_BITS) if seed is None else seed,
+        )
+
+
+def _kokoro_voice(record: RecordId, document: dict[str, Any]) -> Voice:
+    settings = KokoroVoice.from_document(document)
+    return Voice(
+        record=record,
+        engine=settings.engine,
+        language=settings.language,
+        emotion_choices=tuple({cast(EmotionName, name): 1.0} for name in settings.variants),
+        description=document["description"],
+        licence=document["licence"],
+        created_at=document["created_at"],
+        settings=settings,
+    )
+
+
+def _gpt_sovits_voice(record: RecordId, settings: PublishedVoice) -> Voice:
+    return Voice(
+        record=record,
+        engine=settings.engine,
+        language=settings.language,
+        emotion_choices=tuple(reference.emotions for reference in settings.references),
+        description=settings.description,
+        licence=settings.licence,
+        created_at=settings.created_at,
+        settings=settings,
+        owner=settings.owner,
+    )
 
 
 @dataclass(frozen=True)
@@ -104,7 +178,7 @@ class Character:
     dictionary: dict[str, str]
 
 
-class _CharacterDocument(BaseModel):
+class CharacterDocument(BaseModel):
     """What `characters/<id>/<version>.json` holds."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -114,6 +188,8 @@ class _CharacterDocument(BaseModel):
     persona: str
     voice: str
     dictionary: dict[str, str]
+    owner: str | None = None
+    """Name of the API key that made it."""
 
 
 class Catalog:
@@ -124,11 +200,13 @@ class Catalog:
     """
 
     def __init__(self, layers: Sequence[ObjectStore]) -> None:
+        self._layers = tuple(layers)
         self._voices = VersionedRecords(layers, "voices", "{version}/voice.json")
         self._personas = VersionedRecords(layers, "personas", "{version}/persona.json")
         self._characters = VersionedRecords(layers, "characters", "{version}.json")
         self._voice_cache: dict[RecordId, Voice] = {}
         self._persona_cache: dict[RecordId, Persona] = {}
+        self._features: OrderedDict[str, ReferenceFeatures] = OrderedDict()
 
     def voices(self) -> list[Voice]:
         """The newest version of every voice; one that can't be read is logged and left out."""
@@ -139,9 +217,40 @@ class Catalog:
         record = _resolve(self._voices, reference, UnknownVoice)
         if record not in self._voice_cache:
             with _damage_named("voice", record):
-                document = self._voices.read(record)
-                self._voice_cache[record] = Voice.from_document(record, document)
+                content = self._voices.read_bytes(record)
+                self._voice_cache[record] = Voice.from_document(record, content)
         return self._voice_cache[record]
+
+    def checkpoints(self) -> list[str]:
+        """`id@version` of the weights of all voices, sorted."""
+        settings = [voice.settings for voice in self.voices()]
+        return sorted({each.checkpoint for each in settings if isinstance(each, PublishedVoice)})
+
+    def features(self, voice: Voice, reference_idx: int) -> ReferenceFeatures:
+        """What S1 and S2 know of one reference clip of a GPT-SoVITS voice.
+
+        Raises:
+            DamagedRecord: they can't be read.
+        """
+        assert isinstance(voice.settings, PublishedVoice)
+        name = voice.settings.references[reference_idx].features
+        key = f"voices/{voice.record.name}/{voice.record.version}/{name}"
+        features = self._features.get(key)
+        if features is None:
+            with _damage_named("voice", voice.record):
+                features = published.features_from_bytes(self._read(key))
+            self._features[key] = features
+            if len(self._features) > _MAX_CACHED_FEATURES:
+                self._features.popitem(last=False)
+        return features
+
+    def _read(self, key: str) -> bytes:
+        for layer in self._layers:
+            try:
+                return layer.read(key)
+            except ObjectNotFound:
+                continue
+        raise ObjectNotFound(f"no object {key!r}")
 
     def persona(self, reference: str) -> Persona:
         """The persona `id` or `id@version`; `UnknownCharacter` if there is none."""
@@ -155,11 +264,15 @@ class Catalog:
         """The newest version of every persona; one that can't be read is logged and left out."""
         return _readable(self.persona, self._personas.names())
 
-    def character(self, reference: str) -> Character:
-        """The character `id` or `id@version`; `UnknownCharacter` if there is none."""
+    def character_document(self, reference: str) -> CharacterDocument:
+        """What is stored of the character `id` or `id@version`; `UnknownCharacter` if nothing."""
         record = _resolve(self._characters, reference, UnknownCharacter)
         with _damage_named("character", record):
-            document = _CharacterDocument.model_validate(self._characters.read(record))
+            return CharacterDocument.model_validate(self._characters.read(record))
+
+    def character(self, reference: str) -> Character:
+        """The character `id` or `id@version`; `UnknownCharacter` if there is none."""
+        document = self.character_document(reference)
         return Character(
             persona=self.persona(document.persona),
             voice=self.voice(document.voice),

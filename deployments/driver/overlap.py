@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
+
+from deployments.driver.iteration import closing
 
 Item = TypeVar("Item")
 Chunk = TypeVar("Chunk")
@@ -20,9 +23,9 @@ class _End:
 
 async def in_order(
     items: AsyncIterator[Item],
-    produce: Callable[[Item], AsyncIterator[Chunk]],
+    produce: Callable[[Item], AsyncGenerator[Chunk]],
     ahead: int = 1,
-) -> AsyncIterator[Chunk]:
+) -> AsyncGenerator[Chunk]:
     """Yield the chunks of all items in order, while later items are already in production.
 
     Args:
@@ -38,22 +41,25 @@ async def in_order(
     tasks: set[asyncio.Task[None]] = set()
 
     async def fill(line: asyncio.Queue[Chunk | _End], item: Item) -> None:
+        end = _End()
         try:
-            async for chunk in produce(item):
-                line.put_nowait(chunk)
-        except Exception as error:
-            line.put_nowait(_End(error))
-        else:
-            line.put_nowait(_End())
+            async with aclosing(produce(item)) as chunks:
+                async for chunk in chunks:
+                    line.put_nowait(chunk)
+        # A stage that is cancelled from its own side must not leave the consumer waiting.
+        except BaseException as error:
+            end = _End(error)
+        line.put_nowait(end)
 
     async def open_lines() -> None:
         try:
-            async for item in items:
-                await places.acquire()
-                line: asyncio.Queue[Chunk | _End] = asyncio.Queue()
-                lines.put_nowait(line)
-                tasks.add(asyncio.create_task(fill(line, item)))
-        except Exception as error:
+            async with closing(items):
+                async for item in items:
+                    await places.acquire()
+                    line: asyncio.Queue[Chunk | _End] = asyncio.Queue()
+                    lines.put_nowait(line)
+                    tasks.add(asyncio.create_task(fill(line, item)))
+        except BaseException as error:
             lines.put_nowait(_End(error))
         else:
             lines.put_nowait(_End())

@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import hashlib
+import struct
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from ray.serve.handle import DeploymentHandle
 
-from deployments.calls import call
-from deployments.driver.catalog import Style, Voice
+from deployments.driver.catalog import Catalog, Style, Voice
+from deployments.driver.gpt_sovits_engine import GptSovitsEngine
+from deployments.driver.iteration import closing
+from deployments.driver.kokoro_engine import KokoroEngine
 from deployments.driver.overlap import in_order
 from deployments.driver.request_context import current_timings
-from deployments.messages import PronouncedSegment, SegmentRequest
-from models.kokoro.model import SAMPLE_RATE
+from deployments.driver.resampling import resampled
+from deployments.driver.retry import repeated
+from deployments.driver.speech_engine import SpeechEngine, Utterance, Waveform
+from deployments.messages import PronouncedSegment
+from models.gpt_sovits import published
+from models.kokoro import voice as kokoro
 
-__all__ = ["SAMPLE_RATE", "Speech"]
+SAMPLE_RATE = 24_000
+"""Hz of a reply that asks for no other; OpenAI's `pcm` has this rate."""
+
+
+@dataclass(frozen=True)
+class SpokenChunk:
+    """A piece of a segment's audio.
+
+    Args:
+        index: of the segment, from 0.
+        segment: what is said.
+        waveform: (samples,) float32 in [-1, 1], mono; perhaps empty.
+        is_last: nothing of this segment follows.
+    """
+
+    index: int
+    segment: PronouncedSegment
+    waveform: Waveform
+    is_last: bool
 
 
 class Speech:
@@ -24,14 +51,18 @@ class Speech:
 
     Args:
         text_frontend: handle of `TextFrontend`.
-        kokoro_voice: handle of `KokoroVoice`.
+        engines: by the name that voices call them.
     """
 
     def __init__(
-        self, text_frontend: DeploymentHandle[Any], kokoro_voice: DeploymentHandle[Any]
+        self, text_frontend: DeploymentHandle[Any], engines: Mapping[str, SpeechEngine]
     ) -> None:
         self._text_frontend = text_frontend
-        self._kokoro_voice = kokoro_voice
+        self._engines = engines
+
+    async def prepare(self, voice: Voice, style: Style) -> None:
+        """Do ahead what the first request of a voice and emotion would wait for."""
+        await self._engines[voice.engine].prepare(voice, style)
 
     async def analyze(self, text: str, style: Style) -> list[PronouncedSegment]:
         """The segments of a text.
@@ -40,32 +71,94 @@ class Speech:
             InvalidInput: it can't be spoken.
         """
         with current_timings().measure("text"):
-            segments: list[PronouncedSegment] = await call(
-                self._text_frontend.analyze.remote(text, style.language, style.dictionary)
+            segments: list[PronouncedSegment] = await repeated(
+                "TextFrontend",
+                lambda: self._text_frontend.analyze.remote(text, style.language, style.dictionary),
             )
         return segments
 
     async def analyze_all(
         self, texts: AsyncIterator[str], style: Style
-    ) -> AsyncIterator[PronouncedSegment]:
+    ) -> AsyncGenerator[PronouncedSegment]:
         """The segments of texts, each perhaps only just written."""
-        async for text in texts:
-            for segment in await self.analyze(text, style):
-                yield segment
+        async with closing(texts):
+            async for text in texts:
+                for segment in await self.analyze(text, style):
+                    yield segment
 
-    def say(
-        self, segments: AsyncIterator[PronouncedSegment], voice: Voice, style: Style
-    ) -> AsyncIterator[NDArray[np.float32]]:
+    async def say(
+        self,
+        segments: AsyncIterator[PronouncedSegment],
+        voice: Voice,
+        style: Style,
+        sample_rate: int = SAMPLE_RATE,
+    ) -> AsyncGenerator[Waveform]:
+        """The audio of `spoken`, without what it belongs to; no piece is empty."""
+        async with aclosing(self.spoken(segments, voice, style, sample_rate)) as chunks:
+            async for chunk in chunks:
+                if len(chunk.waveform):
+                    yield chunk.waveform
+
+    def spoken(
+        self,
+        segments: AsyncIterator[PronouncedSegment],
+        voice: Voice,
+        style: Style,
+        sample_rate: int = SAMPLE_RATE,
+    ) -> AsyncGenerator[SpokenChunk]:
         """Speak segments in order.
 
+        The next segment is being made while one is delivered: it is in S1 while this one is in S2.
+        A segment's audio depends on nothing but its text, its index, the voice and the style.
+
+        Args:
+            sample_rate: Hz of the audio; an engine's own rate is converted, segment by segment.
+
         Returns:
-            Mono waveforms at `SAMPLE_RATE`, to be played one after the other. The next segment is
-            being made while one is delivered; closing the iterator ends all work.
+            Pieces to be played one after the other; closing the iterator ends all work.
         """
+        engine = self._engines[voice.engine]
 
-        async def speak(segment: PronouncedSegment) -> AsyncIterator[NDArray[np.float32]]:
-            request = SegmentRequest(segment, voice.settings, style.emotion, style.speed)
-            with current_timings().measure("voice"):
-                yield await call(self._kokoro_voice.synthesize.remote(request))
+        async def speak(numbered: tuple[int, PronouncedSegment]) -> AsyncGenerator[SpokenChunk]:
+            index, segment = numbered
+            utterance = Utterance(segment, voice, style, segment_seed(style.seed, index))
+            async with (
+                aclosing(engine.speak(utterance)) as waveforms,
+                aclosing(resampled(waveforms, engine.sample_rate, sample_rate)) as chunks,
+            ):
+                async for waveform in chunks:
+                    yield SpokenChunk(index, segment, waveform, is_last=False)
+            yield SpokenChunk(index, segment, np.zeros(0, np.float32), is_last=True)
 
-        return in_order(segments, speak)
+        return in_order(_numbered(segments), speak)
+
+
+def speech_over(
+    text_frontend: DeploymentHandle[Any],
+    kokoro_voice: DeploymentHandle[Any],
+    semantic_decoder: DeploymentHandle[Any],
+    vocoder: DeploymentHandle[Any],
+    catalog: Catalog,
+) -> Speech:
+    """A driver of all speech engines of the graph, by the handles of their stages."""
+    engines: dict[str, SpeechEngine] = {
+        kokoro.ENGINE: KokoroEngine(kokoro_voice),
+        published.ENGINE: GptSovitsEngine(semantic_decoder, vocoder, text_frontend, catalog),
+    }
+    return Speech(text_frontend, engines)
+
+
+def segment_seed(seed: int, index: int) -> int:
+    """The seed of one segment: neighbours share nothing, and any process derives the same."""
+    digest = hashlib.blake2b(struct.pack("<qq", seed, index), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
+async def _numbered(
+    segments: AsyncIterator[PronouncedSegment],
+) -> AsyncGenerator[tuple[int, PronouncedSegment]]:
+    index = 0
+    async with closing(segments):
+        async for segment in segments:
+            yield index, segment
+            index += 1

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence as SequenceOf
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from deployments.engine.batching.loop_detector import is_looping
 from deployments.engine.batching.scheduler import QueueFull, Scheduler
 from deployments.engine.batching.sequence import FinishReason, Request, Sequence, State, Token
 
@@ -42,7 +43,7 @@ class Runner(Protocol[Request_contra, Token_co]):
         """Free a slot whose sequence has not ended."""
 
     def step(self) -> SequenceOf[RunnerResult[Token_co]]:
-        """One token for every sequence; those that end free their slots."""
+        """A token each for all sequences, or some of them; those that end free their slots."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,13 @@ class BatchingEngine(Generic[Request, Token]):
 
     Args:
         max_waiting: sequences that may wait for a slot, over all groups.
+        is_stuck: looks at all tokens of a sequence and says whether it will never end.
     """
 
-    def __init__(self, max_waiting: int) -> None:
+    def __init__(
+        self, max_waiting: int, is_stuck: Callable[[SequenceOf[Token]], bool] | None = None
+    ) -> None:
+        self._is_stuck = is_stuck
         self._scheduler: Scheduler[Request, Token] = Scheduler(max_waiting)
         self._runners: dict[str, Runner[Request, Token]] = {}
         self._sequences: dict[str, Sequence[Request, Token]] = {}
@@ -152,26 +157,34 @@ class BatchingEngine(Generic[Request, Token]):
     def _deliver(
         self, sequence: Sequence[Request, Token], result: RunnerResult[Token]
     ) -> Event[Token]:
-        if result.token is not None:
+        # Kept for the detector alone: a token may be a second of audio.
+        if result.token is not None and self._is_stuck is not None:
             sequence.tokens.append(result.token)
         if result.finish_reason is not None:
             reason: FinishReason = "stop" if result.finish_reason == "end" else "length"
             self._end(sequence, reason)
-        elif is_looping(sequence.tokens):
+        elif self._is_stuck is not None and self._is_stuck(sequence.tokens):
             self._abandon(sequence, "loop")
         return Event(sequence.sequence_id, result.token, sequence.finish_reason)
 
     def _fail(self, sequence: Sequence[Request, Token], error: Exception) -> Event[Token]:
-        self._abandon(sequence, "failed")
+        with suppress(ValueError):  # it may have left its slot before the step broke
+            self._runners[sequence.group].leave(_slot_of(sequence))
+        self._end(sequence, "failed")
         return Event(sequence.sequence_id, None, "failed", error)
 
     def _abandon(self, sequence: Sequence[Request, Token], reason: FinishReason) -> None:
         """End a sequence that the runner does not know to have ended."""
-        if sequence.state is State.RUNNING and sequence.slot is not None:
-            self._runners[sequence.group].leave(sequence.slot)
+        if sequence.state is State.RUNNING:
+            self._runners[sequence.group].leave(_slot_of(sequence))
         self._end(sequence, reason)
 
     def _end(self, sequence: Sequence[Request, Token], reason: FinishReason) -> None:
         self._scheduler.release(sequence)
         sequence.finish(reason)
         del self._sequences[sequence.sequence_id]
+
+
+def _slot_of(sequence: Sequence[Request, Token]) -> int:
+    assert sequence.slot is not None  # every running sequence has one
+    return sequence.slot

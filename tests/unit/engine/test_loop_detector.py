@@ -35,7 +35,7 @@ def test_a_looping_sequence_is_ended_with_its_reason() -> None:
         def _advance(self, slot: int) -> Result:
             return Result(slot, 7, None)
 
-    engine: BatchingEngine[int, int] = BatchingEngine(max_waiting=1)
+    engine: BatchingEngine[int, int] = BatchingEngine(max_waiting=1, is_stuck=is_looping)
     runner = Stuck(1)
     engine.add_group("a", runner, 1)
     engine.submit("x", "a", 0)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from deployments.engine.batching.engine import BatchingEngine
+from deployments.engine.batching.loop_detector import is_looping
 from models.gpt_sovits.s1.decoder import S1Decoder
 from models.gpt_sovits.s1.generation import DecodingBatch, S1Request, generate
 from tests.unit.s1.conftest import TINY, random_network, random_request
@@ -27,7 +28,7 @@ def test_sequences_of_two_checkpoints_have_the_tokens_they_have_alone(
     decoders: dict[str, S1Decoder],
 ) -> None:
     chance = random.Random(0)
-    engine: BatchingEngine[S1Request, int] = BatchingEngine(max_waiting=100)
+    engine: BatchingEngine[S1Request, int] = BatchingEngine(100, is_looping)
     for name, decoder in decoders.items():
         engine.add_group(name, DecodingBatch(decoder, 4, CAPACITY), num_slots=4)
     jobs = {

@@ -1,0 +1,131 @@
+"""S2 as an engine: a segment's tokens in, its waveform out in chunks, many segments at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import torch
+
+from deployments.engine.batching.engine import BatchingEngine
+from deployments.engine.batching.stepping import Load, SteppingEngine
+from deployments.engine.speech.checkpoint_cache import CheckpointCache
+from deployments.engine.speech.checkpoint_files import CheckpointFiles
+from deployments.engine.speech.protocol import Waveform, WaveformRequest
+from deployments.engine.speech.window_batch import Job, WindowBatch
+from models.gpt_sovits.s2.segment import Segment
+from models.gpt_sovits.s2.synthesizer import Synthesizer
+
+
+@dataclass(frozen=True)
+class WaveformSettings:
+    """Sizes of the S2 engine.
+
+    Args:
+        num_slots: segments of one checkpoint that are in work together.
+        max_batch: windows that are decoded in one call. With 1 a window's bits depend on nothing
+            but its request, and on a CPU, which is busy with one, more bring no speed.
+        max_waiting: segments that may wait for a slot, over all checkpoints.
+        max_checkpoints: checkpoints in memory at most.
+        generator_dtype: float32 is exact; bfloat16 and float16 are fast paths.
+    """
+
+    num_slots: int = 8
+    max_batch: int = 1
+    max_waiting: int = 32
+    max_checkpoints: int = 4
+    generator_dtype: torch.dtype = torch.float32
+
+
+class WaveformEngine:
+    """Serves S2 of every published checkpoint. For one event loop.
+
+    Args:
+        files: where checkpoints come from.
+        settings: sizes.
+        on_load: called on the engine's thread whenever its load has changed.
+        on_batch: called on the engine's thread with the number of windows of each call.
+    """
+
+    def __init__(
+        self,
+        files: CheckpointFiles,
+        settings: WaveformSettings,
+        on_load: Callable[[Load], None] = lambda load: None,
+        on_batch: Callable[[int], None] = lambda num_windows: None,
+    ) -> None:
+        self._files = files
+        self._settings = settings
+        self._on_batch = on_batch
+        self._loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="s2-loader")
+        self._engine: SteppingEngine[Job, Waveform] = SteppingEngine(
+            "s2", BatchingEngine(settings.max_waiting), on_load
+        )
+        self._checkpoints: CheckpointCache[Synthesizer] = CheckpointCache(
+            self._load, self._engine.remove_group, settings.max_checkpoints, settings.max_waiting
+        )
+
+    @property
+    def load(self) -> Load:
+        return self._engine.load
+
+    @property
+    def is_alive(self) -> bool:
+        return self._engine.is_alive
+
+    def stop(self) -> None:
+        """End the engine's thread."""
+        self._engine.stop()
+
+    async def preload(self, checkpoint: str) -> None:
+        """Load a checkpoint before it is asked for."""
+        async with self._checkpoints.lease(checkpoint):
+            pass
+
+    async def synthesize(self, request: WaveformRequest) -> AsyncGenerator[Waveform]:
+        """Chunks of (samples,) float32 at `SAMPLE_RATE` that joined are the segment's waveform.
+
+        The first is short. Leaving the iterator drops the windows not yet decoded.
+
+        Raises:
+            QueueFull: too many wait already.
+            CheckpointUnusable: its weights can't be served.
+            ValueError: ids, speaker or settings out of range.
+        """
+        async with self._checkpoints.lease(request.checkpoint) as synthesizer:
+            job = Job(_segment_of(request, synthesizer), request.skip_samples)
+            chunks = self._engine.stream(request.checkpoint, job)
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    for waveform in chunk.tokens:
+                        yield waveform
+
+    async def _load(self, name: str) -> Synthesizer:
+        loop = asyncio.get_running_loop()
+        settings = self._settings
+        synthesizer = await loop.run_in_executor(
+            self._loader, self._files.synthesizer, name, settings.generator_dtype
+        )
+        batch = WindowBatch(synthesizer, settings.num_slots, settings.max_batch, self._on_batch)
+        self._engine.add_group(name, batch, settings.num_slots)
+        return synthesizer
+
+
+def _segment_of(request: WaveformRequest, synthesizer: Synthesizer) -> Segment:
+    """The request on the network's device; ids are checked here, as a GPU would stop over them."""
+    codebook_size = synthesizer.config.codebook_size
+    if not all(0 <= token < codebook_size for token in request.semantic_tokens):
+        raise ValueError(f"semantic tokens must lie in [0, {codebook_size})")
+    if request.skip_samples < 0:
+        raise ValueError(f"skip_samples is {request.skip_samples}; it must be 0 or more")
+    device = next(synthesizer.parameters()).device
+    return Segment(
+        semantic_tokens=torch.tensor(request.semantic_tokens, dtype=torch.int64, device=device),
+        phoneme_ids=torch.tensor(request.phoneme_ids, dtype=torch.int64, device=device),
+        speaker=request.reference.speaker.to(device),
+        seed=request.seed,
+        speed=request.speed,
+    )

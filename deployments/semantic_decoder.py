@@ -1,0 +1,132 @@
+"""SemanticDecoder: S1 for many requests at once. A shim around its engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Literal
+
+import torch
+from pydantic import Field
+from ray import serve
+
+from deployments.args import StrictArgs
+from deployments.engine.speech.checkpoint_files import CheckpointFiles
+from deployments.engine.speech.protocol import SemanticRequest, TokenChunk
+from deployments.engine.speech.semantic import SemanticEngine, SemanticSettings
+from deployments.errors import NotReady
+from deployments.messages import StageStats
+from deployments.speech_stage import StageMetrics, speech_errors
+from models.storage import embedded_store
+from models.storage.opening import open_store
+
+_AUDIO_S_PER_PHONEME = 0.08
+
+
+class SemanticArgs(StrictArgs):
+    """Settings of the S1 stage."""
+
+    num_threads: int = Field(default=1, ge=1, description="Torch threads of one replica.")
+    num_slots: int = Field(
+        default=8, ge=1, description="Sequences of one checkpoint that decode together."
+    )
+    capacity: int = Field(
+        default=1200, ge=256, description="Cache positions of a sequence: text, prompt, new tokens."
+    )
+    max_waiting: int = Field(default=32, ge=0, description="Segments that may wait for a slot.")
+    max_checkpoints: int = Field(default=4, ge=1, description="Checkpoints in memory at most.")
+    device: str = Field(default="cpu", description="Torch's name of the device, such as cuda.")
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    deterministic: bool = Field(
+        default=False,
+        description="Tokens independent of the load on every device; in float32 on CPUs they "
+        "always are.",
+    )
+
+
+class SemanticDecoder:
+    """Streams the semantic tokens of segments, batched continuously.
+
+    Args:
+        storage_root: absolute folder or address of the published checkpoints.
+        preload: checkpoints that are loaded before the stage is ready.
+        others: see `SemanticArgs`.
+    """
+
+    def __init__(
+        self,
+        storage_root: str,
+        preload: Sequence[str],
+        num_threads: int,
+        num_slots: int,
+        capacity: int,
+        max_waiting: int,
+        max_checkpoints: int,
+        device: str,
+        dtype: str,
+        deterministic: bool,
+    ) -> None:
+        torch.set_num_threads(num_threads)
+        self._metrics = StageMetrics("s1", num_slots)
+        self._engine = SemanticEngine(
+            CheckpointFiles([open_store(storage_root), embedded_store()], device),
+            SemanticSettings(
+                num_slots,
+                capacity,
+                max_waiting,
+                max_checkpoints,
+                getattr(torch, dtype),
+                deterministic,
+            ),
+            self._metrics.set_load,
+        )
+        self._preload = tuple(preload)[:max_checkpoints]
+        self._queued_audio_s = 0.0
+
+    async def ready(self) -> bool:
+        """Whether the checkpoints that requests will name first are loaded."""
+        with speech_errors():
+            await asyncio.gather(*map(self._engine.preload, self._preload))
+        return self._engine.is_alive
+
+    async def stats(self) -> StageStats:
+        """What is in work, as of the latest step."""
+        load = self._engine.load
+        return StageStats(load.num_running, load.num_waiting, self._queued_audio_s)
+
+    def check_health(self) -> None:
+        """Called by Serve; raising replaces the replica."""
+        if not self._engine.is_alive:
+            raise NotReady("the thread that steps S1 has ended")
+
+    async def generate(self, request: SemanticRequest) -> AsyncGenerator[TokenChunk]:
+        """The tokens of one segment, in groups; the last one says how it ended.
+
+        A caller that leaves frees the slot before the next step.
+
+        Raises:
+            Overloaded: too many segments wait.
+            InvalidInput: ids out of range, or a segment that is too long.
+            DamagedRecord: the checkpoint can't be served.
+        """
+        audio_s = _AUDIO_S_PER_PHONEME * len(request.phoneme_ids)
+        self._queued_audio_s += audio_s
+        is_finished = False
+        try:
+            with speech_errors():
+                async with aclosing(self._engine.generate(request)) as chunks:
+                    async for chunk in chunks:
+                        is_finished = chunk.finish_reason is not None
+                        yield chunk
+        except (asyncio.CancelledError, GeneratorExit):
+            if not is_finished:
+                self._metrics.count_cancel()
+            raise
+        finally:
+            self._queued_audio_s -= audio_s
+
+
+semantic_decoder_deployment = serve.deployment(
+    name="SemanticDecoder", ray_actor_options={"num_cpus": 0.1}
+)(SemanticDecoder)

@@ -1,0 +1,126 @@
+"""Vocoder: S2 for many requests at once. A shim around its engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Literal
+
+import torch
+from pydantic import Field
+from ray import serve
+from ray.util.metrics import Histogram
+
+from deployments.args import StrictArgs
+from deployments.engine.speech.checkpoint_files import CheckpointFiles
+from deployments.engine.speech.protocol import Waveform, WaveformRequest
+from deployments.engine.speech.vocoding import WaveformEngine, WaveformSettings
+from deployments.errors import NotReady
+from deployments.messages import StageStats
+from deployments.speech_stage import StageMetrics, speech_errors
+from models.storage import embedded_store
+from models.storage.opening import open_store
+
+_TOKENS_PER_S = 25
+
+
+class VocoderArgs(StrictArgs):
+    """Settings of the S2 stage."""
+
+    num_threads: int = Field(default=1, ge=1, description="Torch threads of one replica.")
+    num_slots: int = Field(
+        default=8, ge=1, description="Segments of one checkpoint that are in work together."
+    )
+    max_batch: int = Field(
+        default=1,
+        ge=1,
+        description="Windows decoded in one call. With 1 the audio does not depend on the load, "
+        "and on a CPU more bring no speed; a GPU wants 16.",
+    )
+    max_waiting: int = Field(default=32, ge=0, description="Segments that may wait for a slot.")
+    max_checkpoints: int = Field(default=4, ge=1, description="Checkpoints in memory at most.")
+    device: str = Field(default="cpu", description="Torch's name of the device, such as cuda.")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="Of the generator, which does nearly all the work."
+    )
+
+
+class Vocoder:
+    """Streams the waveform of segments, window by window.
+
+    Args:
+        storage_root: absolute folder or address of the published checkpoints.
+        preload: checkpoints that are loaded before the stage is ready.
+        others: see `VocoderArgs`.
+    """
+
+    def __init__(
+        self,
+        storage_root: str,
+        preload: Sequence[str],
+        num_threads: int,
+        num_slots: int,
+        max_batch: int,
+        max_waiting: int,
+        max_checkpoints: int,
+        device: str,
+        dtype: str,
+    ) -> None:
+        torch.set_num_threads(num_threads)
+        self._metrics = StageMetrics("s2", num_slots)
+        batch_size = Histogram(
+            "baewoo_s2_batch_size", "Windows decoded in one call.", boundaries=[1, 2, 4, 8, 16, 32]
+        )
+        self._engine = WaveformEngine(
+            CheckpointFiles([open_store(storage_root), embedded_store()], device),
+            WaveformSettings(
+                num_slots, max_batch, max_waiting, max_checkpoints, getattr(torch, dtype)
+            ),
+            self._metrics.set_load,
+            batch_size.observe,
+        )
+        self._preload = tuple(preload)[:max_checkpoints]
+        self._queued_audio_s = 0.0
+
+    async def ready(self) -> bool:
+        """Whether the checkpoints that requests will name first are loaded."""
+        with speech_errors():
+            await asyncio.gather(*map(self._engine.preload, self._preload))
+        return self._engine.is_alive
+
+    async def stats(self) -> StageStats:
+        """What is in work, as of the latest step."""
+        load = self._engine.load
+        return StageStats(load.num_running, load.num_waiting, self._queued_audio_s)
+
+    def check_health(self) -> None:
+        """Called by Serve; raising replaces the replica."""
+        if not self._engine.is_alive:
+            raise NotReady("the thread that steps S2 has ended")
+
+    async def synthesize(self, request: WaveformRequest) -> AsyncGenerator[Waveform]:
+        """Chunks of (samples,) float32 in [-1, 1] at 32 kHz; the first one is short.
+
+        A caller that leaves drops the windows not yet decoded.
+
+        Raises:
+            Overloaded: too many segments wait.
+            InvalidInput: ids, speaker or settings out of range.
+            DamagedRecord: the checkpoint can't be served.
+        """
+        audio_s = len(request.semantic_tokens) / _TOKENS_PER_S / request.speed
+        self._queued_audio_s += audio_s
+        try:
+            with speech_errors():
+                async with aclosing(self._engine.synthesize(request)) as waveforms:
+                    async for waveform in waveforms:
+                        yield waveform
+        except (asyncio.CancelledError, GeneratorExit):
+            self._metrics.count_cancel()
+            raise
+        finally:
+            self._queued_audio_s -= audio_s
+
+
+vocoder_deployment = serve.deployment(name="Vocoder", ray_actor_options={"num_cpus": 0.1})(Vocoder)
