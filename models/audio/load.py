@@ -54,8 +54,8 @@ def load_audio(source: bytes | Path, limits: AudioLimits | None = None) -> Audio
     limits = limits or AudioLimits()
     content = _bounded_bytes(source, limits.max_bytes)
     try:
-        with soundfile.SoundFile(io.BytesIO(content)) as file:
-            _check_header(file.channels, file.samplerate, file.frames, limits)
+        with soundfile.SoundFile(_Seekable(content)) as file:
+            check_header(file.channels, file.samplerate, file.frames, limits)
             # A header may lie: what is decoded is bounded too.
             max_frames = int(limits.max_seconds * file.samplerate)
             samples = file.read(max_frames + 1, dtype="float32", always_2d=True)
@@ -69,6 +69,16 @@ def load_audio(source: bytes | Path, limits: AudioLimits | None = None) -> Audio
     if not np.isfinite(samples).all():
         raise AudioError("audio holds values that are not finite")
     return Audio(torch.from_numpy(samples.mean(axis=1, dtype=np.float32)), sample_rate)
+
+
+class _Seekable(io.BytesIO):
+    """Stays at the start where a damaged file sends its reader before it.
+
+    An exception there could not be raised through libsndfile; it would only be printed.
+    """
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return super().seek(max(0, offset) if whence == io.SEEK_SET else offset, whence)
 
 
 def _bounded_bytes(source: bytes | Path, max_bytes: int) -> bytes:
@@ -85,7 +95,7 @@ def _bounded_bytes(source: bytes | Path, max_bytes: int) -> bytes:
     return source if isinstance(source, bytes) else source.read_bytes()
 
 
-def _check_header(channels: int, sample_rate: int, frames: int, limits: AudioLimits) -> None:
+def check_header(channels: int, sample_rate: int, frames: int, limits: AudioLimits) -> None:
     if channels > limits.max_channels:
         raise AudioError(
             f"audio has {channels} channels; at most {limits.max_channels} are allowed"

@@ -52,14 +52,16 @@ class SpeakerEncoder:
         return F.normalize(self.embed_windows(waveform, sample_rate).mean(dim=0), dim=0)
 
     @torch.no_grad()
-    def embed_windows(self, waveform: Tensor, sample_rate: int) -> Tensor:
-        """As `embed`, for each 1.6 s of the clip: (window, 256), one every 0.77 s."""
+    def embed_windows(
+        self, waveform: Tensor, sample_rate: int, step_frames: int = STEP_FRAMES
+    ) -> Tensor:
+        """As `embed`, for each 1.6 s of the clip: (window, 256), `step_frames` of 10 ms apart."""
         if waveform.ndim != 1 or not waveform.numel():
             raise ValueError(f"a speaker needs (samples,) of audio, not {tuple(waveform.shape)}")
         if not waveform.isfinite().all() or not waveform.any():
             raise ValueError("a clip that is silent or not finite has no speaker")
         samples = _raise_level(resample(waveform.float(), sample_rate, SAMPLE_RATE))
-        starts = window_starts(len(samples))
+        starts = window_starts(len(samples), step_frames)
         missing = (starts[-1] + WINDOW_FRAMES) * HOP_LENGTH - len(samples)
         mel = self._network.mel(F.pad(samples, (0, max(0, missing))))
         windows = torch.stack([mel[start : start + WINDOW_FRAMES] for start in starts])
@@ -67,10 +69,11 @@ class SpeakerEncoder:
         return embeddings
 
 
-def window_starts(num_samples: int) -> list[int]:
+def window_starts(num_samples: int, step_frames: int = STEP_FRAMES) -> list[int]:
     """First frames of the windows over a clip; the last may reach a quarter beyond its end."""
     num_frames = math.ceil((num_samples + 1) / HOP_LENGTH)
-    starts = list(range(0, max(1, num_frames - WINDOW_FRAMES + STEP_FRAMES + 1), STEP_FRAMES))
+    num_starts = max(1, num_frames - WINDOW_FRAMES + step_frames + 1)
+    starts = list(range(0, num_starts, step_frames))
     covered = num_samples - starts[-1] * HOP_LENGTH
     if len(starts) > 1 and covered < _MIN_COVERAGE * WINDOW_FRAMES * HOP_LENGTH:
         starts.pop()
