@@ -6,7 +6,12 @@
     │   ├── TextTooLong
     │   ├── UnsupportedLanguage
     │   ├── UnsupportedFormat
-    │   └── UnsupportedEmotion
+    │   ├── UnsupportedEmotion
+    │   ├── UnsupportedEngine          no voice of this engine can be registered
+    │   ├── ConsentMissing             nobody said that the speaker agreed
+    │   ├── UnreadableAudio            the upload is no audio, or over a bound
+    │   ├── UnusableClip               it can't become a voice; `reason` says why
+    │   └── TranscriptMismatch         it says something else
     ├── Unauthorized              401  no API key, or one that is not known
     ├── ReadOnlyRecord            403  what ships with the project, or another key's, stays
     ├── NotFound                  404
@@ -15,6 +20,7 @@
     │   ├── UnknownModel
     │   └── UnknownJob
     ├── RequestTimeout            408  the body did not arrive in time
+    ├── VoiceExists               409  the id belongs to somebody else's voice
     ├── JobNotFinished            409  what was asked for does not exist yet
     ├── PayloadTooLarge           413
     ├── UnsupportedMediaType      415
@@ -99,6 +105,37 @@ class ReadOnlyRecord(SpeechError):
     title = "This record can't be changed"
 
 
+class UnsupportedEngine(InvalidInput):
+    """Raised with `{"supported": [...]}` in the extensions."""
+
+    slug = "unsupported-engine"
+    title = "Voices of this engine can't be registered"
+
+
+class ConsentMissing(InvalidInput):
+    slug = "consent-missing"
+    title = "The speaker's consent is not declared"
+
+
+class UnreadableAudio(InvalidInput):
+    slug = "unreadable-audio"
+    title = "The audio file can't be read"
+
+
+class UnusableClip(InvalidInput):
+    """Raised with `reason`, `measured` and `limit` in the extensions."""
+
+    slug = "unusable-clip"
+    title = "The clip can't become a voice"
+
+
+class TranscriptMismatch(InvalidInput):
+    """Raised with `given` and `heard` in the extensions."""
+
+    slug = "transcript-mismatch"
+    title = "The clip says something else"
+
+
 class NotFound(SpeechError):
     status = 404
     slug = "not-found"
@@ -129,6 +166,12 @@ class RequestTimeout(SpeechError):
     status = 408
     slug = "request-timeout"
     title = "The request did not arrive in time"
+
+
+class VoiceExists(SpeechError):
+    status = 409
+    slug = "voice-exists"
+    title = "A voice of this name exists already"
 
 
 class JobNotFinished(SpeechError):
