@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.audio.load import AudioError, AudioLimits, load_audio
+from models.audio.load import Audio, AudioError, AudioLimits, load_audio
 from models.audio.resample import resample
 from models.recognition import Recognizer, character_error_rate, letters_only
 from models.ssl.encoder import SSL_SAMPLE_RATE, SslEncoder
@@ -78,8 +78,8 @@ class _Utterance:
 
     name: str
     text: str
-    waveform: Tensor
-    """(samples,) at 32 kHz"""
+    audio: Audio
+    """At its native rate: what was cut off is hard to see in resampled audio."""
     heard: str | None = None
     """What was recognised, if that was done already."""
 
@@ -109,8 +109,8 @@ def prepare_source(
     origin = source.origin
     try:
         source = with_label(source, getattr(config.input, "fields", None))
-        waveform = read_recording(Path(source.audio), config.checks.max_source_s)
-        utterances = list(_utterances(source, waveform, config, tools))
+        recording = read_recording(Path(source.audio), config.checks.max_source_s)
+        utterances = list(_utterances(source, recording, config, tools))
     except Exception as error:
         yield _rejection(origin, error)
         return
@@ -122,8 +122,8 @@ def prepare_source(
             yield _rejection(f"{origin} {utterance.name}" if is_piece else origin, error)
 
 
-def read_recording(path: Path, max_s: float) -> Tensor:
-    """Mono samples of a file at 32 kHz.
+def read_recording(path: Path, max_s: float) -> Audio:
+    """Mono samples of a file, at its native rate.
 
     Raises:
         Rejected: not audio, too long, cut off before its declared end, or not finite.
@@ -142,7 +142,7 @@ def read_recording(path: Path, max_s: float) -> Tensor:
         raise Rejected(
             "truncated audio", f"{len(audio.waveform)} of {num_declared} samples can be decoded"
         )
-    return resample(audio.waveform, audio.sample_rate, SAMPLE_RATE)
+    return audio
 
 
 def phonemes_of(text: str, language: str) -> tuple[str, list[str]]:
@@ -191,56 +191,64 @@ def _rejection(origin: str, error: Exception) -> Rejection:
 
 
 def _utterances(
-    source: Source, waveform: Tensor, config: PrepareConfig, tools: Tools
+    source: Source, recording: Audio, config: PrepareConfig, tools: Tools
 ) -> Iterator[_Utterance]:
-    duration_s = len(waveform) / SAMPLE_RATE
-    if duration_s <= config.checks.max_s:
-        yield _Utterance(source.name, source.text, waveform)
+    if recording.duration_s <= config.checks.max_s:
+        yield _Utterance(source.name, source.text, recording)
         return
     if tools.recognizer is None:
         raise Rejected(
             "too long",
-            f"{duration_s:.1f} s; at most {config.checks.max_s:g} s, as slicing needs recognition",
+            f"{recording.duration_s:.1f} s; at most {config.checks.max_s:g} s, "
+            "as slicing needs recognition",
         )
-    recording = resample(waveform, SAMPLE_RATE, SSL_SAMPLE_RATE).numpy()
-    spans = cut_at_silence(recording, config.checks.max_s)
+    samples = _at_rate(recording, SSL_SAMPLE_RATE).numpy()
+    spans = cut_at_silence(samples, config.checks.max_s)
     heard = [
-        tools.recognizer.transcribe(recording[start:stop], SSL_SAMPLE_RATE, source.language)
+        tools.recognizer.transcribe(samples[start:stop], SSL_SAMPLE_RATE, source.language)
         for start, stop in spans
     ]
-    rate = SAMPLE_RATE // SSL_SAMPLE_RATE
     parts = deal_out(source.text, heard)
-    for (start, stop), text, words in zip(spans, parts, heard, strict=True):
-        first, end = start * rate, stop * rate
+    for span, text, words in zip(spans, parts, heard, strict=True):
+        start, stop = (at * recording.sample_rate // SSL_SAMPLE_RATE for at in span)
+        first, end = (at * SAMPLE_RATE // SSL_SAMPLE_RATE for at in span)
         name = f"{Path(source.name).stem}_{first:010d}_{end:010d}.wav"
-        yield _Utterance(name, text, waveform[first:end], words)
+        piece = Audio(recording.waveform[start:stop], recording.sample_rate)
+        yield _Utterance(name, text, piece, words)
 
 
 def _clips(
     utterance: _Utterance, source: Source, config: PrepareConfig, tools: Tools
 ) -> Iterator[Clip]:
-    checks, waveform = config.checks, utterance.waveform
-    duration_s = len(waveform) / SAMPLE_RATE
-    check_length(duration_s, checks)
-    reading, phonemes = phonemes_of(utterance.text, source.language)
-    check_sound(waveform.numpy(), SAMPLE_RATE, checks)
-    check_speech(resample(waveform, SAMPLE_RATE, SSL_SAMPLE_RATE).numpy(), checks)
-    check_speaking_rate(len(phonemes), duration_s, checks)
-    _check_transcript(utterance, reading, source.language, config, tools)
-    clip = _clip(utterance, source, (reading, phonemes), tools)
-    yield clip
+    checks, audio = config.checks, utterance.audio
+    check_length(audio.duration_s, checks)
+    text = phonemes_of(utterance.text, source.language)
+    check_sound(audio.waveform.numpy(), audio.sample_rate, checks)
+    check_speech(_at_rate(audio, SSL_SAMPLE_RATE).numpy(), checks)
+    check_speaking_rate(len(text[1]), audio.duration_s, checks)
+    _check_transcript(utterance, text[0], source.language, config, tools)
+    waveform = _at_rate(audio, SAMPLE_RATE)
+    yield _clip(utterance, source, text, waveform, tools)
     if config.augmentation is not None:
         copy = degraded(waveform, SAMPLE_RATE, utterance.name, config.augmentation)
         if copy is not None:
-            name = COPY_PREFIX + utterance.name
-            noisy = replace(utterance, name=name, waveform=copy)
-            made = _clip(noisy, source, (reading, phonemes), tools)
-            yield replace(made, is_augmented=True)
+            noisy = replace(utterance, name=COPY_PREFIX + utterance.name)
+            yield replace(_clip(noisy, source, text, copy, tools), is_augmented=True)
 
 
-def _clip(utterance: _Utterance, source: Source, text: tuple[str, list[str]], tools: Tools) -> Clip:
-    num_samples = len(utterance.waveform) // _TOKEN_SAMPLES * _TOKEN_SAMPLES
-    mixed = mix_level(utterance.waveform[:num_samples])
+def _at_rate(audio: Audio, sample_rate: int) -> Tensor:
+    return resample(audio.waveform, audio.sample_rate, sample_rate)
+
+
+def _clip(
+    utterance: _Utterance,
+    source: Source,
+    text: tuple[str, list[str]],
+    waveform: Tensor,
+    tools: Tools,
+) -> Clip:
+    num_samples = len(waveform) // _TOKEN_SAMPLES * _TOKEN_SAMPLES
+    mixed = mix_level(waveform[:num_samples])
     features = tools.encoder.encode(
         resample(mixed, SAMPLE_RATE, SSL_SAMPLE_RATE)[None] * tools.ssl_scale
     )[0]
@@ -266,9 +274,9 @@ def _check_transcript(
     """Compare with what is heard; numbers may be written either way."""
     if config.recognition is None or tools.recognizer is None:
         return
-    heard = utterance.heard
+    heard, audio = utterance.heard, utterance.audio
     if heard is None:
-        heard = tools.recognizer.transcribe(utterance.waveform.numpy(), SAMPLE_RATE, language)
+        heard = tools.recognizer.transcribe(audio.waveform.numpy(), audio.sample_rate, language)
     written = [text for text in (utterance.text, reading) if letters_only(text)]
     rate = min(character_error_rate([(text, heard)]) for text in written)
     if rate > config.recognition.max_character_error_rate:

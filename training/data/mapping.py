@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -39,6 +40,7 @@ def map_with_ray(num_workers: int, cpus_per_worker: int) -> Mapper:
             ray.init(address=os.environ.get("RAY_ADDRESS", "local"), log_to_driver=False)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False  # shards are counted by the caller
+        logging.getLogger("ray.data").setLevel(logging.WARNING)
         # A block is the unit that is handed out and that comes back.
         blocks = min(len(rows), _MAX_BLOCKS)
         dataset = ray.data.from_items(rows, override_num_blocks=blocks).map(

@@ -309,8 +309,9 @@ def _json(path: Path) -> Any:
         raise Rejected("missing label", f"{error.strerror}") from error
     if len(content) > _MAX_LABEL_BYTES:
         raise Rejected("malformed label", f"more than {_MAX_LABEL_BYTES} bytes")
+    text = _decoded(content)
     try:
-        return json.loads(_decoded(content))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Rejected("malformed label", f"no JSON: {error}") from error
 
