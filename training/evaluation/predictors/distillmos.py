@@ -61,9 +61,7 @@ class QualityNetwork(nn.Module):
         layer = nn.TransformerEncoderLayer(_DIM, 8, 2 * _DIM, dropout=0.0, batch_first=True)
         self.encoder = nn.TransformerEncoder(layer, 7, enable_nested_tensor=False)
         self.output_norm = nn.BatchNorm1d(_DIM)
-        self.attention = nn.Sequential(
-            nn.Linear(_DIM, 2 * _DIM), nn.ReLU(), nn.Linear(2 * _DIM, 1)
-        )
+        self.attention = nn.Sequential(nn.Linear(_DIM, 2 * _DIM), nn.ReLU(), nn.Linear(2 * _DIM, 1))
         self.score = nn.Linear(_DIM, 1)
         self.register_buffer("positions", torch.zeros(1, _NUM_FRAMES, _DIM))
 
@@ -96,8 +94,9 @@ class DistillMos:
     def predict(self, waveform: NDArray[np.float32]) -> float:
         """Opinion score, 1 to 5, of (samples,) at 16 kHz; the mean over windows of 7.68 s."""
         windows = overlapping_windows(torch.from_numpy(waveform))
-        peaks = windows.abs().amax(dim=1, keepdim=True)
-        return float(self._network(windows / (peaks + 1e-8)).mean())
+        windows = windows / (windows.abs().amax(dim=1, keepdim=True) + 1e-8)
+        # One at a time: the first layers take 30 MB each for every window.
+        return float(torch.cat([self._network(window) for window in windows.split(1)]).mean())
 
 
 def overlapping_windows(waveform: Tensor) -> Tensor:
@@ -110,7 +109,7 @@ def overlapping_windows(waveform: Tensor) -> Tensor:
 
 
 def compressed_spectrum(windows: Tensor) -> Tensor:
-    """Complex spectrum whose magnitude is raised to 0.3: (window, real and imaginary, bin, frame)."""
+    """Complex spectrum, its magnitude raised to 0.3: (window, real or imaginary, bin, frame)."""
     edge = (_N_FFT - _HOP_LENGTH) // 2
     spectrum = torch.stft(
         F.pad(windows, (edge, edge), mode="reflect"),

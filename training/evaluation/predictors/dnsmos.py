@@ -50,7 +50,13 @@ class DnsMos:
 
     def predict(self, waveform: NDArray[np.float32]) -> DnsMosScores:
         """Scores of (samples,) at 16 kHz: the means over windows of 9.01 s, one a second."""
-        (raw,) = self._session.run(None, {"input_1": repeated_windows(waveform)})
+        # One at a time: thirty together take gigabytes.
+        raw = np.concatenate(
+            [
+                self._session.run(None, {"input_1": window[None]})[0]
+                for window in repeated_windows(waveform)
+            ]
+        )
         signal, background, overall = (
             float(np.polyval(curve, raw[:, column]).mean())
             for column, curve in enumerate((_SIGNAL, _BACKGROUND, _OVERALL))
