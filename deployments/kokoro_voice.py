@@ -11,10 +11,14 @@ from pydantic import Field
 from ray import serve
 
 from deployments.args import StrictArgs
+from deployments.engine.batching.stepping import Load
 from deployments.errors import InvalidInput, Overloaded
-from deployments.messages import SegmentRequest
+from deployments.messages import SegmentRequest, StageStats
+from deployments.speech_stage import StageMetrics
 from models.assets import KOKORO, require
 from models.kokoro.pipeline import KokoroEngine
+
+_AUDIO_S_PER_SYLLABLE = 0.16
 
 
 class KokoroArgs(StrictArgs):
@@ -36,11 +40,22 @@ class KokoroVoiceServer:
         self._engine = KokoroEngine(require(KOKORO), num_threads=num_threads)
         self._max_waiting = max_waiting
         self._num_segments = 0
+        self._queued_audio_s = 0.0
+        self._metrics = StageMetrics("kokoro", num_slots=1)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kokoro")
 
     async def ready(self) -> bool:
         """True once the model is loaded, which the constructor waits for."""
         return True
+
+    async def stats(self) -> StageStats:
+        """What is in work and what waits."""
+        load = self._load()
+        return StageStats(load.num_running, load.num_waiting, self._queued_audio_s)
+
+    def _load(self) -> Load:
+        num_running = min(self._num_segments, 1)
+        return Load(num_running, self._num_segments - num_running)
 
     async def synthesize(self, request: SegmentRequest) -> NDArray[np.float32]:
         """The segment's waveform, mono, 24 kHz, float32 in [-1, 1].
@@ -52,7 +67,8 @@ class KokoroVoiceServer:
         if self._num_segments > self._max_waiting:
             raise Overloaded(f"{self._max_waiting} segments wait already", {"retry_after_s": 2})
         loop = asyncio.get_running_loop()
-        self._num_segments += 1
+        audio_s = _AUDIO_S_PER_SYLLABLE * len(request.segment.pronounced) / request.speed
+        self._enter(1, audio_s)
         try:
             return await loop.run_in_executor(
                 self._worker,
@@ -64,8 +80,16 @@ class KokoroVoiceServer:
             )
         except ValueError as error:
             raise InvalidInput(str(error)) from error
+        except asyncio.CancelledError:
+            self._metrics.count_cancel()
+            raise
         finally:
-            self._num_segments -= 1
+            self._enter(-1, -audio_s)
+
+    def _enter(self, num_segments: int, audio_s: float) -> None:
+        self._num_segments += num_segments
+        self._queued_audio_s += audio_s
+        self._metrics.set_load(self._load())
 
 
 kokoro_voice_deployment = serve.deployment(name="KokoroVoice", ray_actor_options={"num_cpus": 0.2})(

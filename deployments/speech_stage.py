@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ray.util.metrics import Counter, Gauge
@@ -11,6 +12,8 @@ from deployments.engine.batching.engine import QueueFull
 from deployments.engine.batching.stepping import EngineStopped, Load
 from deployments.engine.speech.checkpoint_files import CheckpointUnusable
 from deployments.errors import DamagedRecord, InvalidInput, NotReady, Overloaded
+
+logger = logging.getLogger("ray.serve")
 
 _RETRY_AFTER_S = 2
 
@@ -57,3 +60,12 @@ def speech_errors() -> Iterator[None]:
         raise DamagedRecord(str(error)) from error
     except EngineStopped as error:
         raise NotReady(str(error), {"retry_after_s": _RETRY_AFTER_S}) from error
+
+
+async def preload(load: Callable[[str], Awaitable[None]], checkpoints: Sequence[str]) -> None:
+    """Load checkpoints; one that can't be served is logged, and spoils nothing for the others."""
+    for checkpoint in checkpoints:
+        try:
+            await load(checkpoint)
+        except CheckpointUnusable as error:
+            logger.error("not preloaded: %s", error)

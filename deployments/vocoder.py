@@ -18,7 +18,7 @@ from deployments.engine.speech.protocol import Waveform, WaveformRequest
 from deployments.engine.speech.vocoding import WaveformEngine, WaveformSettings
 from deployments.errors import NotReady
 from deployments.messages import StageStats
-from deployments.speech_stage import StageMetrics, speech_errors
+from deployments.speech_stage import StageMetrics, preload, speech_errors
 from models.storage import embedded_store
 from models.storage.opening import open_store
 
@@ -51,14 +51,14 @@ class Vocoder:
 
     Args:
         storage_root: absolute folder or address of the published checkpoints.
-        preload: checkpoints that are loaded before the stage is ready.
+        checkpoints: loaded before the stage is ready, as many as fit.
         others: see `VocoderArgs`.
     """
 
     def __init__(
         self,
         storage_root: str,
-        preload: Sequence[str],
+        checkpoints: Sequence[str],
         num_threads: int,
         num_slots: int,
         max_batch: int,
@@ -80,13 +80,15 @@ class Vocoder:
             self._metrics.set_load,
             batch_size.observe,
         )
-        self._preload = tuple(preload)[:max_checkpoints]
+        self._preload = tuple(checkpoints)[:max_checkpoints]
+        self._preloading: asyncio.Task[None] | None = None
         self._queued_audio_s = 0.0
 
     async def ready(self) -> bool:
         """Whether the checkpoints that requests will name first are loaded."""
-        with speech_errors():
-            await asyncio.gather(*map(self._engine.preload, self._preload))
+        if self._preloading is None:
+            self._preloading = asyncio.create_task(preload(self._engine.preload, self._preload))
+        await asyncio.shield(self._preloading)
         return self._engine.is_alive
 
     async def stats(self) -> StageStats:

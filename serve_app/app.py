@@ -37,7 +37,7 @@ def build(args: AppArgs) -> Application:
     settings = Settings()
     storage_root = args.storage_root or settings.storage_root
     catalog = Catalog([open_store(storage_root, settings.aws_access()), embedded_store()])
-    weights = {"storage_root": storage_root, "preload": catalog.checkpoints()}
+    weights = {"storage_root": storage_root, "checkpoints": catalog.checkpoints()}
     return ingress_deployment.bind(
         text_frontend=text_frontend_deployment.bind(),
         persona_llm=persona_llm_deployment.bind(

@@ -40,7 +40,7 @@ class Runner(Protocol[Request_contra, Token_co]):
         """Prefill; the slot it got. `ValueError` if the request is malformed or does not fit."""
 
     def leave(self, slot: int) -> None:
-        """Free a slot whose sequence has not ended."""
+        """Free a slot whose sequence has not ended; `ValueError` if there is none."""
 
     def step(self) -> SequenceOf[RunnerResult[Token_co]]:
         """A token each for all sequences, or some of them; those that end free their slots."""
@@ -60,7 +60,7 @@ class BatchingEngine(Generic[Request, Token]):
     """Runs sequences of several checkpoints on one device. Not thread-safe; one thread steps it.
 
     Args:
-        max_waiting: sequences that may wait for a slot, over all groups.
+        max_waiting: sequences that may wait for others to end, over all groups.
         is_stuck: looks at all tokens of a sequence and says whether it will never end.
     """
 

@@ -27,12 +27,21 @@ class _Group(Generic[Request, Token]):
     def has_work(self) -> bool:
         return bool(self.waiting or self.running)
 
+    @property
+    def num_beyond_slots(self) -> int:
+        """Sequences that wait for another to end, not just for their turn to join."""
+        return max(0, len(self.waiting) + len(self.running) - self.num_slots)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.waiting) + len(self.running) >= self.num_slots
+
 
 class Scheduler(Generic[Request, Token]):
     """Queues and slots of all groups.
 
     Args:
-        max_waiting: sequences that may wait, over all groups.
+        max_waiting: sequences that may wait for others to end, over all groups.
     """
 
     def __init__(self, max_waiting: int) -> None:
@@ -85,7 +94,8 @@ class Scheduler(Generic[Request, Token]):
             ValueError: its group does not exist.
         """
         group = self._group(sequence.group)
-        if self.num_waiting >= self._max_waiting:
+        num_beyond_slots = sum(group.num_beyond_slots for group in self._groups.values())
+        if group.is_full and num_beyond_slots >= self._max_waiting:
             raise QueueFull(f"{self._max_waiting} sequences wait already")
         group.waiting.append(sequence)
 

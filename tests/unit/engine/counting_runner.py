@@ -30,6 +30,8 @@ class CountingRunner:
         return slot
 
     def leave(self, slot: int) -> None:
+        if slot not in self.slots:
+            raise ValueError(f"slot {slot} holds no sequence")
         del self.slots[slot]
         self.log.append(f"leave {slot}")
 

@@ -4,7 +4,7 @@ import pytest
 
 from deployments.engine.batching.engine import BatchingEngine, Event
 from deployments.engine.batching.scheduler import QueueFull
-from tests.unit.engine.counting_runner import CountingRunner
+from tests.unit.engine.counting_runner import CountingRunner, Result
 
 
 def engine_with(
@@ -155,3 +155,33 @@ def test_any_order_of_joins_and_cancels_leaves_nothing_behind(seed: int) -> None
     for sequence_id, length in lengths.items():
         if sequence_id not in cancelled:
             assert tokens(events[sequence_id]) == list(range(length))
+
+
+def test_a_burst_that_fits_into_the_slots_is_not_refused() -> None:
+    engine, _ = engine_with(num_slots=3, max_waiting=0)
+    for name in "xyz":
+        engine.submit(name, "a", 1)
+    with pytest.raises(QueueFull):
+        engine.submit("refused", "a", 1)
+    assert set(run(engine)) == {"x", "y", "z"}
+
+
+def test_a_step_that_breaks_after_a_sequence_has_left_fails_the_others_alone() -> None:
+    class BreaksLate(CountingRunner):
+        def step(self) -> list[Result]:
+            results = super().step()
+            if any(result.finish_reason for result in results):
+                raise RuntimeError("broken after a slot was freed")
+            return results
+
+    engine: BatchingEngine[int, int] = BatchingEngine(max_waiting=2)
+    runner = BreaksLate(2)
+    engine.add_group("a", runner, 2)
+    engine.submit("short", "a", 1)
+    engine.submit("long", "a", 9)
+    events = run(engine)
+    assert {name: last[-1].finish_reason for name, last in events.items()} == {
+        "short": "failed",
+        "long": "failed",
+    }
+    assert runner.slots == {}

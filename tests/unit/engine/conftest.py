@@ -1,0 +1,38 @@
+"""A store with two small checkpoints, and the networks of their single-request path."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from deployments.engine.speech.checkpoint_files import CheckpointFiles
+from models.storage import FolderStore
+from tests.gpt_sovits_store import publish_checkpoint
+
+
+@pytest.fixture(scope="session")
+def checkpoint_files(tmp_path_factory: pytest.TempPathFactory) -> CheckpointFiles:
+    """`first@1` and `second@1`, which say different things."""
+    store = FolderStore(tmp_path_factory.mktemp("store"))
+    publish_checkpoint(store, "first", seed=0)
+    publish_checkpoint(store, "second", seed=1)
+    return CheckpointFiles([store])
+
+
+@pytest.fixture
+def damaged_files(tmp_path: Path) -> CheckpointFiles:
+    """`damaged@1`, whose weights are cut off."""
+    store = FolderStore(tmp_path)
+    publish_checkpoint(store, "damaged")
+    for stage in ("s1", "s2"):
+        store.write(f"checkpoints/damaged/1/{stage}.safetensors", b"half")
+    return CheckpointFiles([store])
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
