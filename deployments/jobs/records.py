@@ -73,6 +73,7 @@ class JobStore:
             sample_rate_hz=audio.sample_rate,
             duration_s=round(audio.duration_s, 3),
             etag=hashlib.sha256(audio.content).hexdigest()[:32],
+            file=f"audio.{audio.format}",
         )
 
     def finish(self, job: Job) -> Job:

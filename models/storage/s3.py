@@ -127,7 +127,7 @@ class S3Store:
         raise AssertionError("the last round returns or raises")
 
     def _writer(self, key: str) -> str | None:
-        metadata = self._client.head_object(**self._at(key)).get("Metadata", {})
+        metadata: dict[str, str] = self._client.head_object(**self._at(key)).get("Metadata", {})
         return metadata.get(_WRITER)
 
     @contextmanager

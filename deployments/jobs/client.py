@@ -1,0 +1,295 @@
+"""Jobs as the HTTP edge uses them: accept, wait, look up, cancel."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal, ParamSpec, TypeVar
+
+from ray.serve.handle import DeploymentHandle
+
+from deployments.calls import call
+from deployments.errors import InvalidInput, JobNotFinished, NotReady, UnknownJob
+from deployments.jobs.errors import JobFinished
+from deployments.jobs.idempotency import claim_key, fingerprint
+from deployments.jobs.ids import accepted_at, folder_of, new_job_id, now, timestamp
+from deployments.jobs.job import Job, JobRequest, JobType
+from deployments.jobs.notices.webhook import check_url
+from deployments.jobs.store import JobStore
+from models.storage import ObjectNotFound, ObjectStore, StorageUnavailable
+
+MAX_LISTED = 100
+
+_MAX_EXAMINED = 1000  # jobs of other owners that one listing looks at before it returns
+_RUNNER_LOST_PAUSE_S = 0.5
+
+logger = logging.getLogger("ray.serve")
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class WebhookPolicy:
+    """Which webhooks a request may name: none without a secret to sign them."""
+
+    is_accepted: bool = False
+    allow_private: bool = False
+
+
+@dataclass(frozen=True)
+class JobPage:
+    """Some jobs, newest first, and where the next page begins, if there may be one."""
+
+    jobs: list[Job]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True)
+class StoredAudio:
+    """The recording of a job, to be read in parts."""
+
+    objects: ObjectStore
+    key: str
+    format: str
+    etag: str
+    size_bytes: int
+
+    async def read(self, start: int, num_bytes: int) -> bytes:
+        """Up to `num_bytes` (at least 1) from byte `start`."""
+        return await _in_thread(self.objects.read_range, self.key, start, num_bytes)
+
+
+class JobClient:
+    """Jobs of a storage root, and the runner that works on them.
+
+    Args:
+        objects: the storage root.
+        job_runner: handle of `JobRunner`.
+        webhooks: which webhooks are accepted.
+    """
+
+    def __init__(
+        self,
+        objects: ObjectStore,
+        job_runner: DeploymentHandle[Any],
+        webhooks: WebhookPolicy,
+    ) -> None:
+        self._store = JobStore(objects)
+        self._runner = job_runner
+        self._webhooks = webhooks
+        self._calls: set[asyncio.Task[None]] = set()
+
+    async def submit(
+        self,
+        job_type: JobType,
+        body: dict[str, Any],
+        *,
+        request_id: str = "-",
+        owner: str | None = None,
+        idempotency_key: str | None = None,
+        webhook_url: str | None = None,
+        upload: bytes | None = None,
+    ) -> Job:
+        """Accept a job: when this returns, it is stored and will be finished.
+
+        Args:
+            job_type: decides who does it.
+            body: what is asked, as JSON; shown as the job's input.
+            request_id: of the request that asks.
+            owner: id of the API key it was asked with.
+            idempotency_key: with a key that was used before, the job it was used for is returned.
+            webhook_url: is told of the end.
+            upload: a file that the request brought along.
+
+        Raises:
+            InvalidInput: the key or the URL is not usable.
+            IdempotencyConflict: the key was used for another request.
+            NotReady: the storage does not answer.
+        """
+        if webhook_url is not None:
+            self._check_webhook(webhook_url)
+        job_id = new_job_id()
+        if idempotency_key is not None:
+            asked = fingerprint(job_type, {"body": body, "webhook": webhook_url}, upload)
+            objects = self._store.objects
+            job_id = await _in_thread(claim_key, objects, owner, idempotency_key, asked, job_id)
+        request = JobRequest(
+            id=job_id,
+            type=job_type,
+            created_at=timestamp(accepted_at(job_id)),
+            input=body,
+            owner=owner,
+            request_id=request_id,
+            webhook_url=webhook_url,
+        )
+        await _in_thread(self._store.accept, request, upload)
+        self._send(lambda: call(self._runner.wake.remote()))
+        if idempotency_key is None:
+            return request.as_job()
+        return await _in_thread(self._store.job, job_id)
+
+    async def wait(self, job_id: str, timeout_s: float) -> Job:
+        """The finished job, or the job as it stands when `timeout_s` is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._ended(job_id, timeout_s)
+        return await _in_thread(self._store.job, job_id)
+
+    async def read(self, job_id: str, owner: str | None = None) -> Job:
+        """The job as it stands.
+
+        Args:
+            job_id: the job.
+            owner: whoever asks sees only jobs of this owner; all if None.
+
+        Raises:
+            UnknownJob: there is none, or it is somebody else's.
+        """
+        return await _in_thread(self._owned, job_id, owner)
+
+    async def cancel(self, job_id: str, owner: str | None = None) -> Job:
+        """End a job now, whether it waits or runs; a canceled one stays as it is.
+
+        Raises:
+            UnknownJob: there is none, or it is somebody else's.
+            JobFinished: it had already succeeded or failed.
+        """
+        job = await _in_thread(self._owned, job_id, owner)
+        if not job.is_finished:
+            canceled = job.model_copy(update={"status": "canceled", "completed_at": now()})
+            job = await _in_thread(self._store.finish, canceled)
+            self._send(lambda: call(self._runner.job_ended.remote(job_id)))
+        if job.status != "canceled":
+            raise JobFinished(f"job {job_id} can't be canceled: it has {job.status}")
+        return job
+
+    async def list(
+        self, limit: int = 20, cursor: str | None = None, owner: str | None = None
+    ) -> JobPage:
+        """Jobs, newest first.
+
+        Args:
+            limit: 1 to `MAX_LISTED`.
+            cursor: `next_cursor` of the page before.
+            owner: only jobs of this owner; all if None.
+
+        Raises:
+            InvalidInput: a limit or a cursor that no page gave.
+        """
+        if not 1 <= limit <= MAX_LISTED:
+            raise InvalidInput(f"limit must be 1 to {MAX_LISTED}, got {limit}")
+        if cursor is not None:
+            try:
+                accepted_at(cursor)
+            except UnknownJob:
+                raise InvalidInput("the cursor is not one that a page of jobs gave") from None
+        return await _in_thread(self._page, limit, cursor, owner)
+
+    async def audio(self, job_id: str, owner: str | None = None) -> StoredAudio:
+        """The recording of a finished job.
+
+        Raises:
+            UnknownJob: no such job, or it made none.
+            JobNotFinished: it will perhaps make one.
+        """
+        job = _finished(await self.read(job_id, owner))
+        if job.output is None or (audio := job.output.audio) is None:
+            raise UnknownJob(f"job {job.id} has no audio; its status is {job.status}")
+        key = f"{folder_of(job.id)}/{audio.file}"
+        try:
+            size_bytes = await _in_thread(self._store.objects.size, key)
+        except ObjectNotFound:
+            raise UnknownJob(f"the audio of job {job.id} was deleted") from None
+        return StoredAudio(self._store.objects, key, audio.format, audio.etag, size_bytes)
+
+    async def captions(
+        self, job_id: str, kind: Literal["srt", "vtt"], owner: str | None = None
+    ) -> bytes:
+        """The captions of a finished job; raises what `audio` raises."""
+        job = _finished(await self.read(job_id, owner))
+        if job.output is None or (captions := job.output.captions) is None:
+            raise UnknownJob(f"job {job.id} has no captions; its status is {job.status}")
+        file = captions.srt_file if kind == "srt" else captions.vtt_file
+        try:
+            return await _in_thread(self._store.objects.read, f"{folder_of(job.id)}/{file}")
+        except ObjectNotFound:
+            raise UnknownJob(f"the captions of job {job.id} were deleted") from None
+
+    async def _ended(self, job_id: str, timeout_s: float) -> None:
+        while not await _in_thread(self._store.is_finished, job_id):
+            try:
+                await call(self._runner.wait.remote(job_id, timeout_s))
+            except Exception as error:  # the runner was lost: another one takes the job over
+                logger.warning("waiting again for %s: %r", job_id, error)
+                await asyncio.sleep(_RUNNER_LOST_PAUSE_S)
+
+    def _check_webhook(self, url: str) -> None:
+        if not self._webhooks.is_accepted:
+            raise InvalidInput(
+                "webhook_url: no webhook secret is configured (BAEWOO_WEBHOOK_SECRET)"
+            )
+        check_url(url, self._webhooks.allow_private)
+
+    def _owned(self, job_id: str, owner: str | None) -> Job:
+        if owner is not None and self._store.request(job_id).owner != owner:
+            raise UnknownJob(f"no job is called {job_id!r}")
+        return self._store.job(job_id)
+
+    def _page(self, limit: int, cursor: str | None, owner: str | None) -> JobPage:
+        jobs: list[Job] = []
+        num_examined = 0
+        last_id = cursor
+        for job_id in self._ids_before(cursor):
+            if len(jobs) == limit or num_examined == _MAX_EXAMINED:
+                return JobPage(jobs, last_id)
+            num_examined += 1
+            last_id = job_id
+            try:
+                jobs.append(self._owned(job_id, owner))
+            except UnknownJob:  # somebody else's, or not accepted yet
+                continue
+        return JobPage(jobs, None)
+
+    def _ids_before(self, cursor: str | None) -> Iterator[str]:
+        for month in self._store.months():
+            if cursor is not None and month > folder_of(cursor).rpartition("/")[0]:
+                continue
+            for job_id in reversed(self._store.objects.children(month)):
+                if cursor is None or job_id < cursor:
+                    yield job_id
+
+    def _send(self, send: Callable[[], Awaitable[Any]]) -> None:
+        """Tell the runner, without waiting, what it would find by itself somewhat later."""
+
+        async def sent() -> None:
+            try:
+                await send()
+            except Exception as error:
+                logger.warning("the job runner was not reached: %r", error)
+
+        task = asyncio.create_task(sent())
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+
+
+def _finished(job: Job) -> Job:
+    if not job.is_finished:
+        raise JobNotFinished(f"job {job.id} is still {job.status}", {"retry_after_s": 1})
+    return job
+
+
+async def _in_thread(
+    function: Callable[Parameters, Result],
+    *args: Parameters.args,
+    **kwargs: Parameters.kwargs,
+) -> Result:
+    """Run a storage call off the event loop; `NotReady` when the storage does not answer."""
+    try:
+        return await asyncio.to_thread(function, *args, **kwargs)
+    except StorageUnavailable as error:
+        logger.error("storage: %s", error)
+        raise NotReady("the storage does not answer", {"retry_after_s": 5}) from error

@@ -1,0 +1,107 @@
+"""How each type of job is done, with the driver that the ingress uses as well."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ray.serve.handle import DeploymentHandle
+
+from deployments.calls import stream
+from deployments.driver.assistant import line_request
+from deployments.driver.audio_format import audio_format
+from deployments.driver.catalog import Catalog
+from deployments.driver.iteration import each
+from deployments.driver.request_context import current_timings
+from deployments.driver.requests import AssistantRequest, SynthesizeRequest
+from deployments.driver.speech import SAMPLE_RATE, Speech, speech_over
+from deployments.driver.written_line import WrittenLine
+from deployments.jobs.files import AttemptFiles
+from deployments.jobs.ids import seed_of
+from deployments.jobs.job import JobOutput, JobRequest, JobType
+from deployments.jobs.recording import record
+from deployments.jobs.worker import Work
+from models.storage import ObjectStore, embedded_store
+
+
+@dataclass(frozen=True)
+class SpeechWorks:
+    """Jobs that end in a recording. Every attempt at a job uses the same seed.
+
+    Args:
+        catalog: voices, personas and characters.
+        speech: drives the stages.
+        persona_llm: handle of `PersonaLLM`, streaming.
+    """
+
+    catalog: Catalog
+    speech: Speech
+    persona_llm: DeploymentHandle[Any]
+
+    async def synthesize(self, request: JobRequest, files: AttemptFiles) -> JobOutput:
+        """Speak a text."""
+        body = SynthesizeRequest.model_validate(request.input)
+        encoding = audio_format(body.format)
+        voice = await asyncio.to_thread(self.catalog.voice, body.speaker_id)
+        seed = seed_of(request.id) if body.seed is None else body.seed
+        style = voice.style(body.language, body.emotion, body.speed, body.dictionary, seed)
+        segments = await self.speech.analyze(body.text, style)
+        chunks = self.speech.spoken(each(segments), voice, style)
+        audio, captions = await record(chunks, encoding, SAMPLE_RATE, request.id, files)
+        return JobOutput(
+            audio=audio,
+            captions=captions,
+            voice=str(voice.record),
+            emotion=style.emotion,
+            seed=style.seed,
+        )
+
+    async def assistant(self, request: JobRequest, files: AttemptFiles) -> JobOutput:
+        """Answer a scene in character and speak the line."""
+        body = AssistantRequest.model_validate(request.input)
+        seed = seed_of(request.id) if body.seed is None else body.seed
+        body = body.model_copy(update={"seed": seed})
+        encoding = audio_format(body.format)
+        character = await asyncio.to_thread(
+            self.catalog.cast, body.character, body.persona, body.speaker_id
+        )
+        voice = character.voice
+        style = voice.style("ko", body.emotion, 1.0, character.dictionary, seed)
+        asked = line_request(body, character.persona)
+        line = WrittenLine(stream(self.persona_llm.generate.remote(asked)))
+        segments = self.speech.analyze_all(line.sentences(), style)
+        chunks = self.speech.spoken(segments, voice, style)
+        audio, captions = await record(chunks, encoding, SAMPLE_RATE, request.id, files)
+        current_timings().add("llm", line.done.total_s)
+        return JobOutput(
+            audio=audio,
+            captions=captions,
+            voice=str(voice.record),
+            emotion=style.emotion,
+            text=line.done.text,
+            persona=character.persona.ref,
+            seed=seed,
+        )
+
+
+def all_works(
+    stages: Mapping[str, DeploymentHandle[Any]], objects: ObjectStore
+) -> dict[JobType, Work]:
+    """How each type of job is done.
+
+    Args:
+        stages: handles by name, as `JobRunner` gets them.
+        objects: the storage root.
+    """
+    catalog = Catalog([objects, embedded_store()])
+    speech = speech_over(
+        stages["text_frontend"],
+        stages["kokoro_voice"],
+        stages["semantic_decoder"],
+        stages["vocoder"],
+        catalog,
+    )
+    works = SpeechWorks(catalog, speech, stages["persona_llm"].options(stream=True))
+    return {"synthesize": works.synthesize, "assistant": works.assistant}
