@@ -31,6 +31,7 @@ from deployments.errors import (
     SpeechError,
     TextTooLong,
 )
+from deployments.messages import StageStats
 from models.persona.base_model import BASE_MODEL, require_base_model
 from models.persona.persona import Persona
 from models.persona.scene import SceneError
@@ -85,6 +86,11 @@ class PersonaLLM:
             self._warming = asyncio.create_task(self._warm())
         await asyncio.shield(self._warming)
         return self._engine.health().is_ready
+
+    async def stats(self) -> StageStats:
+        """Lines that are being written, and that wait."""
+        health = self._engine.health()
+        return StageStats(health.num_running, health.num_waiting, queued_audio_s=0.0)
 
     async def _warm(self) -> None:
         for persona in self._personas:

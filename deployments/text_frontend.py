@@ -13,7 +13,7 @@ from deployments.errors import (
     UnspeakableText,
     UnsupportedLanguage,
 )
-from deployments.messages import PronouncedSegment
+from deployments.messages import PronouncedSegment, StageStats
 from models.text import errors, frontend
 from models.text.korean import pronounce_standard
 
@@ -23,6 +23,7 @@ class TextFrontend:
 
     def __init__(self) -> None:
         frontend.warm_up()
+        self._num_active = 0
 
     async def ready(self) -> bool:
         """True once the dictionaries are loaded, which the constructor waits for."""
@@ -42,7 +43,15 @@ class TextFrontend:
             InvalidInput: one of its kinds.
         """
         # A thread keeps the replica answering health checks while a long text is read.
-        return await asyncio.to_thread(analyze, text, language, dictionary)
+        self._num_active += 1
+        try:
+            return await asyncio.to_thread(analyze, text, language, dictionary)
+        finally:
+            self._num_active -= 1
+
+    async def stats(self) -> StageStats:
+        """Texts that are being read."""
+        return StageStats(self._num_active, waiting=0, queued_audio_s=0.0)
 
 
 def analyze(text: str, language: str, dictionary: dict[str, str]) -> list[PronouncedSegment]:
