@@ -13,19 +13,25 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
+from transformers import HubertConfig, HubertModel
 
 from models import assets
+from models.audio.load import load_audio
+from models.audio.resample import resample
 from models.checkpoints.checkpoint import Checkpoint, Kind
 from models.checkpoints.native import write_native
 from models.gpt_sovits.s2.config import S2Config
 from models.gpt_sovits.s2.synthesizer import Synthesizer
 from models.kokoro.model import SAMPLE_RATE
 from models.kokoro.pipeline import KokoroEngine, speak
+from models.ssl.hubert import HubertEncoder
 from models.text.frontend import analyze
 from training.corpus.plan import Speaker
+from training.data.clip import Clip, load_tools, mix_level, prepare_source
 from training.data.config import PrepareConfig
 from training.data.mapping import Mapper, Row, Worker, map_here, map_with_ray
 from training.data.prepared import PreparedClip, PreparedError, read_prepared
+from training.data.sources import find_sources
 from training.prepare import prepare
 
 TEXTS = [
@@ -147,6 +153,25 @@ def test_tokens_of_a_checkpoint_are_those_of_its_voice(corpus: Path, tmp_path: P
         assert tokens.tolist() == clip.semantic_tokens
 
 
+def test_hubert_hears_samples_as_large_as_the_reference_feeds_it(
+    corpus: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    hubert = HubertModel(HubertConfig(**sizes, intermediate_size=32, conv_dim=(16,) * 7))
+    hubert.save_pretrained(tmp_path)
+    settings = config(corpus, ssl={"encoder": "hubert-base", "folder": tmp_path})
+    source = find_sources(settings.input)[0][0]
+    clip = next(iter(prepare_source(source, settings, load_tools(settings))))
+    assert isinstance(clip, Clip)
+
+    audio = load_audio(Path(source.audio))
+    at_32k = resample(audio.waveform, audio.sample_rate, 32_000)[: len(clip.samples)]
+    fed = resample(mix_level(at_32k), 32_000, 16_000) * 1145.14
+    expected = HubertEncoder(hubert).encode(fed[None])[0]
+    assert torch.equal(clip.ssl_features, expected.half())
+
+
 def test_parquet_holds_the_same_clips_as_the_layout(
     layout: Path, corpus: Path, tmp_path: Path
 ) -> None:
@@ -221,6 +246,7 @@ def test_a_corpus_without_one_usable_clip_says_why(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data")  # raised by Ray's own defaults
 def test_ray_prepares_the_same_bytes(layout: Path, corpus: Path, tmp_path: Path) -> None:
     import ray
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,16 +96,13 @@ def write_shard(out: Path, key: str, output: Output, entries: Iterable[Clip | Re
         OSError: the folder cannot be written to.
     """
     lines: list[str] = []
-    with _PartWriter(out / PARQUET_CLIPS / part_name(key), output) as part:
+    with _writer(out, key, output) as write:
         for entry in entries:
             if isinstance(entry, Rejection):
                 lines.append(_line({"rejection": asdict(entry)}))
-                continue
-            if output == "layout":
-                _write_layout(out, entry)
             else:
-                part.write(entry)
-            lines.append(_line({"clip": asdict(_record(entry))}))
+                write(entry)
+                lines.append(_line({"clip": asdict(_record(entry))}))
     with replacing(_record_path(out, key)) as path:
         path.write_text("".join(lines), encoding="utf-8")
 
@@ -145,34 +144,27 @@ def read_tokens(out: Path, key: str) -> Iterator[tuple[str, list[int]]]:
             yield name, tokens
 
 
-class _PartWriter:
-    """A Parquet file with a row group for each clip, opened for the first one."""
+@contextmanager
+def _writer(out: Path, key: str, output: Output) -> Iterator[Callable[[Clip], None]]:
+    """A function that stores a clip, in files of its own or in the shard's Parquet part."""
+    if output == "layout":
+        yield partial(_write_layout, out)
+        return
+    with (
+        replacing(out / PARQUET_CLIPS / part_name(key)) as path,
+        pyarrow.parquet.ParquetWriter(path, _SCHEMA) as file,
+    ):
+        yield partial(_write_row_group, file)
 
-    def __init__(self, path: Path, output: Output) -> None:
-        self._path = path
-        self._partial = path.with_suffix(".partial")
-        self._file = (
-            pyarrow.parquet.ParquetWriter(self._partial, _SCHEMA) if output == "parquet" else None
-        )
 
-    def write(self, clip: Clip) -> None:
-        assert self._file is not None
-        row = asdict(_record(clip)) | {
-            "phoneme_ids": ids_of(clip.phonemes),
-            "labels": json.dumps(clip.labels, ensure_ascii=False),
-            "wav32k": _riff(clip),
-            "ssl_features": clip.ssl_features.numpy().astype("<f2").tobytes(),
-        }
-        self._file.write_table(pyarrow.Table.from_pylist([row], _SCHEMA))
-
-    def __enter__(self) -> _PartWriter:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-            if kind is None:
-                self._partial.replace(self._path)
+def _write_row_group(file: pyarrow.parquet.ParquetWriter, clip: Clip) -> None:
+    row = asdict(_record(clip)) | {
+        "phoneme_ids": ids_of(clip.phonemes),
+        "labels": json.dumps(clip.labels, ensure_ascii=False),
+        "wav32k": _riff(clip),
+        "ssl_features": clip.ssl_features.numpy().astype("<f2").tobytes(),
+    }
+    file.write_table(pyarrow.Table.from_pylist([row], _SCHEMA))
 
 
 def _write_layout(out: Path, clip: Clip) -> None:
