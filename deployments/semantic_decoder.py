@@ -18,8 +18,7 @@ from deployments.engine.speech.semantic import SemanticEngine, SemanticSettings
 from deployments.errors import NotReady
 from deployments.messages import StageStats
 from deployments.speech_stage import StageMetrics, preload, speech_errors
-from models.storage import embedded_store
-from models.storage.opening import open_store
+from models.storage import AwsAccess, embedded_store, open_store
 
 _AUDIO_S_PER_PHONEME = 0.08
 
@@ -49,7 +48,8 @@ class SemanticDecoder:
     """Streams the semantic tokens of segments, batched continuously.
 
     Args:
-        storage_root: absolute folder or address of the published checkpoints.
+        storage_root: where checkpoints are published, see `open_store`.
+        access: of a storage root that is not a folder.
         checkpoints: loaded before the stage is ready, as many as fit.
         others: see `SemanticArgs`.
     """
@@ -57,6 +57,7 @@ class SemanticDecoder:
     def __init__(
         self,
         storage_root: str,
+        access: AwsAccess,
         checkpoints: Sequence[str],
         num_threads: int,
         num_slots: int,
@@ -70,7 +71,7 @@ class SemanticDecoder:
         torch.set_num_threads(num_threads)
         self._metrics = StageMetrics("s1", num_slots)
         self._engine = SemanticEngine(
-            CheckpointFiles([open_store(storage_root), embedded_store()], device),
+            CheckpointFiles([open_store(storage_root, access), embedded_store()], device),
             SemanticSettings(
                 num_slots,
                 capacity,

@@ -19,8 +19,7 @@ from deployments.engine.speech.vocoding import WaveformEngine, WaveformSettings
 from deployments.errors import NotReady
 from deployments.messages import StageStats
 from deployments.speech_stage import StageMetrics, preload, speech_errors
-from models.storage import embedded_store
-from models.storage.opening import open_store
+from models.storage import AwsAccess, embedded_store, open_store
 
 _TOKENS_PER_S = 25
 
@@ -50,7 +49,8 @@ class Vocoder:
     """Streams the waveform of segments, window by window.
 
     Args:
-        storage_root: absolute folder or address of the published checkpoints.
+        storage_root: where checkpoints are published, see `open_store`.
+        access: of a storage root that is not a folder.
         checkpoints: loaded before the stage is ready, as many as fit.
         others: see `VocoderArgs`.
     """
@@ -58,6 +58,7 @@ class Vocoder:
     def __init__(
         self,
         storage_root: str,
+        access: AwsAccess,
         checkpoints: Sequence[str],
         num_threads: int,
         num_slots: int,
@@ -73,7 +74,7 @@ class Vocoder:
             "baewoo_s2_batch_size", "Windows decoded in one call.", boundaries=[1, 2, 4, 8, 16, 32]
         )
         self._engine = WaveformEngine(
-            CheckpointFiles([open_store(storage_root), embedded_store()], device),
+            CheckpointFiles([open_store(storage_root, access), embedded_store()], device),
             WaveformSettings(
                 num_slots, max_batch, max_waiting, max_checkpoints, getattr(torch, dtype)
             ),

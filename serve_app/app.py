@@ -4,17 +4,25 @@ No `from __future__ import annotations` here: Ray Serve reads the real annotatio
 turn the `args` of the configuration into `AppArgs`.
 """
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 from ray.serve import Application
 
 from deployments.args import StrictArgs
 from deployments.driver.catalog import Catalog
+from deployments.job_runner import JobRunnerArgs, job_runner_deployment
+from deployments.jobs.client import WebhookPolicy
 from deployments.kokoro_voice import KokoroArgs, kokoro_voice_deployment
 from deployments.persona_llm import PersonaArgs, persona_llm_deployment
 from deployments.semantic_decoder import SemanticArgs, semantic_decoder_deployment
 from deployments.text_frontend import text_frontend_deployment
 from deployments.vocoder import VocoderArgs, vocoder_deployment
+from deployments.voice_encoder import VoiceEncoderArgs, voice_encoder_deployment
 from models.storage import embedded_store, open_store
+from serve_app.access.args import AccessArgs
+from serve_app.access.keys import key_ring
+from serve_app.admission import SEGMENTS_PER_REQUEST, AdmissionArgs
 from serve_app.ingress import ingress_deployment
 from serve_app.settings import Settings, StorageRoot
 
@@ -26,27 +34,77 @@ class AppArgs(StrictArgs):
         default=None,
         description="Absolute folder or s3://bucket/prefix; from the environment if absent.",
     )
+    access: AccessArgs = AccessArgs()
+    admission: AdmissionArgs = AdmissionArgs()
+    job_admission: AdmissionArgs = AdmissionArgs(max_queued_audio_s=3600, max_requests=400)
     kokoro: KokoroArgs = KokoroArgs()
     persona: PersonaArgs = PersonaArgs()
     semantic_decoder: SemanticArgs = SemanticArgs()
     vocoder: VocoderArgs = VocoderArgs()
+    voice_encoder: VoiceEncoderArgs = VoiceEncoderArgs()
+    job_runner: JobRunnerArgs = JobRunnerArgs()
+
+    @model_validator(mode="after")
+    def _admitted_is_never_refused(self) -> Self:
+        """A stage that could be full for an admitted request would break its stream with a 429."""
+        num_requests = self.admission.max_requests + self.job_runner.max_running
+        bounds = {
+            "kokoro": (self.kokoro.max_waiting, SEGMENTS_PER_REQUEST * num_requests),
+            "semantic_decoder": (
+                self.semantic_decoder.max_waiting,
+                SEGMENTS_PER_REQUEST * num_requests,
+            ),
+            "vocoder": (self.vocoder.max_waiting, SEGMENTS_PER_REQUEST * num_requests),
+            "persona": (self.persona.max_waiting, num_requests),
+        }
+        for stage, (max_waiting, needed) in bounds.items():
+            if max_waiting < needed:
+                raise ValueError(
+                    f"{stage}.max_waiting is {max_waiting}; admission.max_requests and "
+                    f"job_runner.max_running together need {needed}"
+                )
+        return self
 
 
 def build(args: AppArgs) -> Application:
-    """Bind the ingress to its stages."""
+    """Bind the ingress and the job runner to the stages."""
     settings = Settings()
+    access = settings.aws_access()
+    notices = settings.notice_settings()
     storage_root = args.storage_root or settings.storage_root
-    catalog = Catalog([open_store(storage_root, settings.aws_access()), embedded_store()])
+    catalog = Catalog([open_store(storage_root, access), embedded_store()])
     weights = {"storage_root": storage_root, "checkpoints": catalog.checkpoints()}
-    return ingress_deployment.bind(
-        text_frontend=text_frontend_deployment.bind(),
-        persona_llm=persona_llm_deployment.bind(
+    stages = {
+        "text_frontend": text_frontend_deployment.bind(),
+        "persona_llm": persona_llm_deployment.bind(
             personas=catalog.personas(), **args.persona.model_dump()
         ),
-        kokoro_voice=kokoro_voice_deployment.bind(**args.kokoro.model_dump()),
-        semantic_decoder=semantic_decoder_deployment.bind(
+        "kokoro_voice": kokoro_voice_deployment.bind(**args.kokoro.model_dump()),
+        "semantic_decoder": semantic_decoder_deployment.bind(
             **weights, **args.semantic_decoder.model_dump()
         ),
-        vocoder=vocoder_deployment.bind(**weights, **args.vocoder.model_dump()),
+        "vocoder": vocoder_deployment.bind(**weights, **args.vocoder.model_dump()),
+        "voice_encoder": voice_encoder_deployment.bind(
+            storage_root=storage_root, **args.voice_encoder.model_dump()
+        ),
+    }
+    return ingress_deployment.bind(
+        **stages,
+        job_runner=job_runner_deployment.bind(
+            stages=stages,
+            storage_root=storage_root,
+            access=access,
+            notices=notices,
+            limits=args.job_runner.limits(),
+        ),
         storage_root=storage_root,
+        aws=access,
+        webhooks=WebhookPolicy(
+            is_accepted=notices.webhook_secret is not None,
+            allow_private=notices.webhook_allow_private,
+        ),
+        keys=key_ring(settings.baewoo_api_keys, settings.baewoo_api_keys_file),
+        access=args.access,
+        admission=args.admission,
+        job_admission=args.job_admission,
     )

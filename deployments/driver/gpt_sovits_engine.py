@@ -98,7 +98,7 @@ class GptSovitsEngine:
         segments: list[PronouncedSegment] = await repeated(
             "TextFrontend",
             lambda: self._text_frontend.analyze.remote(
-                _MEASURED_TEXT[voice.language], voice.language, {}
+                _MEASURED_TEXT.get(voice.language, _MEASURED_TEXT["ko"]), voice.language, {}
             ),
         )
         chunks = []

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from deployments.engine.speech.checkpoint_files import CheckpointFiles
+from models.checkpoints import Checkpoint, Kind, write_native
 from models.storage import FolderStore
-from tests.gpt_sovits_store import publish_checkpoint
+from tests.gpt_sovits_store import S1, publish_checkpoint, random_s1
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,22 @@ def damaged_files(tmp_path: Path) -> CheckpointFiles:
     publish_checkpoint(store, "damaged")
     for stage in ("s1", "s2"):
         store.write(f"checkpoints/damaged/1/{stage}.safetensors", b"half")
+    return CheckpointFiles([store])
+
+
+@pytest.fixture
+def stuck_files(tmp_path: Path) -> CheckpointFiles:
+    """`stuck@1`, whose S1 says token 7 whatever it is asked."""
+    store = FolderStore(tmp_path)
+    publish_checkpoint(store, "stuck")
+    network = random_s1(0)
+    state = network.state_dict()
+    last = f"layers.{S1.num_layers - 1}.feed_forward_norm"
+    state[f"{last}.weight"].zero_()
+    state[f"{last}.bias"].fill_(1.0)
+    state["output.weight"].zero_()
+    state["output.weight"][7] = 1.0
+    write_native(store.path("checkpoints/stuck/1/s1.json"), Checkpoint(Kind.S1, S1, state))
     return CheckpointFiles([store])
 
 
