@@ -110,8 +110,11 @@ class VoiceVersions:
         return True
 
     def clip(self, voice: PublishedVoice) -> bytes:
-        """The first clip of a voice."""
-        return self._store.read(f"{_folder(voice)}/{voice.references[0].clip}")
+        """The first clip of a voice; `UnknownVoice` if it was deleted meanwhile."""
+        try:
+            return self._store.read(f"{_folder(voice)}/{voice.references[0].clip}")
+        except ObjectNotFound:
+            raise UnknownVoice(f"voice {voice.voice_id!r} was deleted meanwhile") from None
 
     def create(
         self, voice_id: str, new: NewReference, description: str, owner: str | None
