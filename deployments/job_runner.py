@@ -16,6 +16,7 @@ from deployments.jobs.notices.settings import NoticeSettings
 from deployments.jobs.store import JobStore
 from deployments.jobs.work import all_works
 from deployments.jobs.worker import JobWorker, Work, WorkerLimits
+from deployments.messages import StageStats
 from models.storage import AwsAccess, ObjectStore, open_store
 
 Stages = Mapping[str, DeploymentHandle[Any]]
@@ -78,9 +79,9 @@ class JobRunner:
         if not self._worker.is_alive:
             raise RuntimeError("the job runner's loop has ended")
 
-    async def stats(self) -> dict[str, int]:
+    async def stats(self) -> StageStats:
         """How many jobs this replica has in the stages."""
-        return {"active": self._worker.num_running}
+        return StageStats(self._worker.num_running, waiting=0, queued_audio_s=0.0)
 
     async def wake(self) -> None:
         """There is a new job."""

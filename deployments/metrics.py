@@ -1,20 +1,21 @@
 """What is counted and timed, as Prometheus metrics (served by Ray on its metrics port).
 
-    baewoo_queue_seconds              from acceptance to the first work on it, by stage
-    baewoo_first_audio_seconds        from acceptance to the first audio, by route
-    baewoo_real_time_factor           seconds of work for a second of audio, by engine
-    baewoo_audio_seconds_total        audio made, by voice
-    baewoo_errors_total               replies that were an error, by slug and route
-    baewoo_cancels_total              streams whose listener left, by route
-    baewoo_queued_audio_seconds       audio owed to callers now
-    baewoo_active_requests            requests that are owed audio now
+baewoo_queue_seconds              from acceptance to the first work on it, by stage
+baewoo_first_audio_seconds        from acceptance to the first audio, by route
+baewoo_real_time_factor           seconds of work for a second of audio, by engine
+baewoo_audio_seconds_total        audio made, by voice
+baewoo_errors_total               replies that were an error, by slug and route
+baewoo_cancels_total              streams whose listener left, by route
+baewoo_queued_audio_seconds       audio owed to callers now
+baewoo_active_requests            requests that are owed audio now
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,23 +53,24 @@ class RequestMetrics:
 
     async def measured(
         self,
-        waveforms: AsyncIterator[NDArray[np.float32]],
+        waveforms: AsyncGenerator[NDArray[np.float32]],
         *,
         route: str,
         engine: str,
         voice: str,
         sample_rate: int,
-    ) -> AsyncIterator[NDArray[np.float32]]:
+    ) -> AsyncGenerator[NDArray[np.float32]]:
         """Pass waveforms on; time the first, add up all, note a listener who leaves."""
         started = time.perf_counter()
         audio_s = 0.0
         try:
-            async for waveform in waveforms:
-                if audio_s == 0:
-                    self._first_audio.observe(time.perf_counter() - started, {"route": route})
-                audio_s += len(waveform) / sample_rate
-                self._audio.inc(len(waveform) / sample_rate, {"voice": voice})
-                yield waveform
+            async with aclosing(waveforms):
+                async for waveform in waveforms:
+                    if audio_s == 0:
+                        self._first_audio.observe(time.perf_counter() - started, {"route": route})
+                    audio_s += len(waveform) / sample_rate
+                    self._audio.inc(len(waveform) / sample_rate, {"voice": voice})
+                    yield waveform
         except (asyncio.CancelledError, GeneratorExit):
             self._cancels.inc(1, {"route": route})
             raise

@@ -1,13 +1,13 @@
 """Who is let in: decided once, before any stage is called, from the audio that is queued.
 
 A request that was let in never meets a full stage later: the builder checks that the stages take
-more segments at once than all requests together may have in production (`app.py`).
+as many segments at once as all requests together may have there (`AppArgs`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from deployments.args import StrictArgs
+from deployments.driver.iteration import closing
 from deployments.errors import Overloaded
 
 SECONDS_PER_CHAR = 0.17
@@ -24,6 +25,9 @@ digit is read as one or two."""
 MAX_COUNTED_S = 30.0
 """A request has two segments in production at a time, so a long text does not push others further
 back than this, and counts for no more."""
+
+SEGMENTS_PER_REQUEST = 2
+"""Segments that one request may have in the stages: the one it hears and the one after it."""
 
 LINE_AUDIO_S = 20.0
 """What a character's line counts for before it is written: a long one."""
@@ -38,7 +42,7 @@ class AdmissionArgs(StrictArgs):
     max_queued_audio_s: float = Field(
         default=120, gt=0, description="Seconds of audio that may be owed to callers at once."
     )
-    max_requests: int = Field(default=48, ge=1, description="Requests for audio at once.")
+    max_requests: int = Field(default=12, ge=1, description="Requests for audio at once.")
 
 
 def estimated_audio_s(text: str) -> float:
@@ -63,11 +67,12 @@ class Ticket:
 
     async def counting(
         self, waveforms: AsyncIterator[NDArray[np.float32]], sample_rate: int
-    ) -> AsyncIterator[NDArray[np.float32]]:
+    ) -> AsyncGenerator[NDArray[np.float32]]:
         """Pass waveforms on, noting what they bring."""
-        async for waveform in waveforms:
-            self.delivered(len(waveform) / sample_rate)
-            yield waveform
+        async with closing(waveforms):
+            async for waveform in waveforms:
+                self.delivered(len(waveform) / sample_rate)
+                yield waveform
 
 
 class Admission:

@@ -1,4 +1,4 @@
-"""Around every request: its id, its timings, and a bound on its body.
+"""Around every request: its id, its timings, the reply to what went wrong; HEAD.
 
 The id is Serve's: its proxy gives every request one, keeps the caller's `x-request-id` where there
 is one, and repeats it on the reply.
@@ -6,7 +6,7 @@ is one, and repeats it on the reply.
 
 from __future__ import annotations
 
-import asyncio
+import re
 import time
 
 from fastapi import Request
@@ -15,29 +15,32 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.driver.request_context import enter_request
-from deployments.errors import PayloadTooLarge, RequestTimeout
+from deployments.errors import InvalidInput
+from deployments.metrics import RequestMetrics
 from deployments.problems import to_speech_error
 from serve_app.problems import render
 
-MAX_BODY_BYTES = 1 << 20
-MAX_BODY_WAIT_S = 30
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
 class RequestContextMiddleware:
-    """Makes id and timings known to the request's code; bounds its body in bytes and seconds.
+    """Makes id and timings known to the request's code; answers every error that leaves it.
 
     The outermost of our layers, so that errors nobody expected are answered, timed and logged too.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        timings = enter_request(headers.get("x-request-id", "-"))
+        scope["state"] = dict(scope.get("state", {}))
+        request_id = Headers(scope=scope).get("x-request-id", "-")
+        is_id = _REQUEST_ID.fullmatch(request_id) is not None
+        timings = enter_request(request_id if is_id else "-")
         started = time.perf_counter()
         has_started = False
 
@@ -50,8 +53,11 @@ class RequestContextMiddleware:
             await send(message)
 
         try:
-            body = await _read_body_in_time(headers, receive)
-            await self._app(scope, _replay(body, receive), send_with_headers)
+            if not is_id:
+                raise InvalidInput(
+                    "x-request-id is not 1 to 128 of letters, digits and . _ : / + = -"
+                )
+            await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
             return
         except Exception as error:
@@ -59,48 +65,25 @@ class RequestContextMiddleware:
                 raise  # no status is left to send: the server breaks the connection off
             reply = render(Request(scope), to_speech_error(error))
             await reply(scope, receive, send_with_headers)
+        finally:
+            if slug := scope["state"].get("error_slug"):
+                self._metrics.failed(slug, getattr(scope.get("route"), "path", "none"))
 
 
-async def _read_body_in_time(headers: Headers, receive: Receive) -> bytes:
-    try:
-        async with asyncio.timeout(MAX_BODY_WAIT_S):
-            return await _read_body(headers, receive)
-    except TimeoutError:
-        raise RequestTimeout(f"the body did not arrive within {MAX_BODY_WAIT_S} s") from None
+class HeadMiddleware:
+    """Answers HEAD wherever there is a GET, as GET would, without the body."""
 
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
-async def _read_body(headers: Headers, receive: Receive) -> bytes:
-    """The whole body.
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
 
-    Raises:
-        PayloadTooLarge: as soon as that is known.
-        ClientDisconnect: the client left before it had sent everything.
-    """
-    declared = headers.get("content-length", "0")
-    too_large = PayloadTooLarge(
-        f"the body is larger than {MAX_BODY_BYTES} bytes", {"limit": MAX_BODY_BYTES}
-    )
-    if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
-        raise too_large
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ClientDisconnect
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
-            raise too_large
-        if not message.get("more_body", False):
-            return bytes(body)
+        async def send_without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
 
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """Hand out the body that was read already, then whatever the client sends next."""
-    pending = [body]
-
-    async def replay() -> Message:
-        if pending:
-            return {"type": "http.request", "body": pending.pop(), "more_body": False}
-        return await receive()
-
-    return replay
+        await self._app({**scope, "method": "GET"}, receive, send_without_body)

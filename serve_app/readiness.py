@@ -1,4 +1,4 @@
-"""Whether each stage of the graph would answer a request."""
+"""Whether each stage of the graph would answer a request, and what it has to do."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from deployments.calls import call
+from serve_app.schemas import StageStatus
 
 _TIMEOUT_S = 5.0
 
 
-async def are_stages_ready(stages: Mapping[str, DeploymentHandle[Any]]) -> dict[str, bool]:
+async def look_at_stages(stages: Mapping[str, DeploymentHandle[Any]]) -> dict[str, StageStatus]:
     """Ask all stages at once; one that fails or is silent for too long is not ready."""
-    answers = await asyncio.gather(*map(_is_ready, stages.values()))
+    answers = await asyncio.gather(*map(_look_at, stages.values()))
     return dict(zip(stages, answers, strict=True))
 
 
-async def _is_ready(stage: DeploymentHandle[Any]) -> bool:
+async def _look_at(stage: DeploymentHandle[Any]) -> StageStatus:
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            return bool(await call(stage.ready.remote()))
+            is_ready, stats = await asyncio.gather(
+                call(stage.ready.remote()), call(stage.stats.remote())
+            )
     except Exception:
-        return False
+        return StageStatus(ready=False)
+    return StageStatus(ready=is_ready, active=stats.active, waiting=stats.waiting)
