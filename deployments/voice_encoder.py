@@ -270,13 +270,13 @@ class ClipEncoder:
         return HubertEncoder.load(Path(self._hubert_folder))
 
 
-class _CallerLeft(Exception):
+class CallerLeft(Exception):
     """Nobody waits for the result."""
 
 
 def _go_on(has_left: threading.Event) -> None:
     if has_left.is_set():
-        raise _CallerLeft
+        raise CallerLeft
 
 
 def _transcript(request: ClipRequest, heard: str) -> str:
