@@ -1,0 +1,1 @@
+"""Trained weights and the voices made of them, as versions that never change."""

@@ -1,0 +1,105 @@
+"""Publishing one version of a record, whole or not at all.
+
+    <kind>/<id>/<version>/README.md    created first and exclusively: it claims the number
+    <kind>/<id>/<version>/…            the files
+    <kind>/<id>/<version>/<document>   last: from here on the version exists
+    <kind>/<id>/current.json           then moved to the newest version
+
+A run that dies leaves a number that is claimed and never published; no later run uses it again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from models.storage import ObjectExists, ObjectNotFound, ObjectStore, RecordId
+
+CARD_NAME = "README.md"
+
+
+class VersionTaken(ValueError):
+    """The version was published, or claimed, by another run."""
+
+
+@dataclass(frozen=True)
+class VersionedFolder:
+    """All versions of one record.
+
+    Attributes:
+        store: where they lie.
+        kind: `voices` or `checkpoints`.
+        name: id of the record.
+        document: name of the JSON that makes a version exist.
+    """
+
+    store: ObjectStore
+    kind: str
+    name: str
+    document: str
+
+    def next_version(self) -> int:
+        """One more than any number that was ever claimed."""
+        return max([0, self._last_deleted(), *self._numbers()]) + 1
+
+    def key(self, version: int, file: str) -> str:
+        """Storage key of a version's file."""
+        return f"{self.kind}/{self.name}/{version}/{file}"
+
+    def claim(self, version: int | None = None) -> int:
+        """Take a version number for this run alone: the wanted one, or the next free one.
+
+        Raises:
+            VersionTaken: that number is not free.
+        """
+        if version is not None:
+            if version <= self._last_deleted() or not self._claim(version):
+                raise VersionTaken(f"{self.kind}: {RecordId(self.name, str(version))} is taken")
+            return version
+        while not self._claim(free := self.next_version()):
+            pass
+        return free
+
+    def publish(self, version: int, files: Mapping[str, bytes], document: bytes) -> RecordId:
+        """Write the files of a claimed version, make it exist, and point to it if it is newest."""
+        for name, content in files.items():
+            self.store.write(self.key(version, name), content)
+        self.store.create(self.key(version, self.document), document)
+        self._point_to_newest()
+        return RecordId(self.name, str(version))
+
+    def _claim(self, version: int) -> bool:
+        try:
+            self.store.create(self.key(version, CARD_NAME), b"")
+        except ObjectExists:
+            return False
+        return True
+
+    def _point_to_newest(self) -> None:
+        """Once more if a newer version appeared meanwhile, whose run may have been faster."""
+        written = 0
+        while (newest := max(self._published())) != written:
+            content = json.dumps({"version": str(newest)}) + "\n"
+            self.store.write(f"{self.kind}/{self.name}/current.json", content.encode())
+            written = newest
+
+    def _published(self) -> list[int]:
+        folder = f"{self.kind}/{self.name}"
+        return [
+            number
+            for number in self._numbers()
+            if self.document in self.store.children(f"{folder}/{number}")
+        ]
+
+    def _numbers(self) -> list[int]:
+        children = self.store.children(f"{self.kind}/{self.name}")
+        return [int(name) for name in children if name.isascii() and name.isdecimal()]
+
+    def _last_deleted(self) -> int:
+        """The last number of a voice that was deleted; it must never mean another voice."""
+        try:
+            content = self.store.read(f"{self.kind}/{self.name}/deleted.json")
+        except ObjectNotFound:
+            return 0
+        return int(json.loads(content)["last_version"])
