@@ -20,7 +20,7 @@ S1_TINY = S1Config(
     hidden_dim=32,
     num_heads=2,
     num_layers=2,
-    feed_forward_dim=64,
+    feed_forward_dim=128,  # four times the width, as upstream files have it
     dropout=0.0,
 )
 S2_TINY = S2Config(

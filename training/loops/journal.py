@@ -44,7 +44,7 @@ class Journal:
         self._metrics_path = folder / "metrics.jsonl"
         _forget_from(self._metrics_path, first_update)
         self._metrics = self._metrics_path.open("a", encoding="utf-8")
-        self._writer = SummaryWriter(  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(
             str(folder / "tensorboard"), purge_step=first_update, flush_secs=_FLUSH_S
         )
         self._terminal = terminal
@@ -81,13 +81,13 @@ class Journal:
     def audio(self, update: int, name: str, waveform: Tensor, sample_rate: int) -> None:
         """A sample: (samples,) in [-1, 1]."""
         clipped = waveform.float().clamp(-1, 1).unsqueeze(0)
-        self._writer.add_audio(name, clipped, update, sample_rate)  # type: ignore[no-untyped-call]
+        self._writer.add_audio(name, clipped, update, sample_rate)
 
     def image(self, update: int, name: str, values: Tensor) -> None:
         """A picture of (row, column) values, lowest row at the bottom, dark to bright."""
         low, high = values.min(), values.max()
         picture = ((values - low) / (high - low).clamp(min=1e-6)).flip(0).unsqueeze(0)
-        self._writer.add_image(name, picture, update)  # type: ignore[no-untyped-call]
+        self._writer.add_image(name, picture, update)
 
     def say(self, line: str) -> None:
         """A line that does not tear the bar apart."""
@@ -100,19 +100,19 @@ class Journal:
         """Put everything told so far on the disk, before a checkpoint that follows it."""
         self._metrics.flush()
         os.fsync(self._metrics.fileno())
-        self._writer.flush()  # type: ignore[no-untyped-call]
+        self._writer.flush()
 
     def close(self) -> None:
         """Write what is left."""
         self._bar.close()
         self._metrics.close()
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
     def _write(self, kind: str, update: int, values: dict[str, float]) -> None:
         self._metrics.write(json.dumps({"kind": kind, "update": update, **values}) + "\n")
         self._metrics.flush()
         for name, value in values.items():
-            self._writer.add_scalar(f"{kind}/{name}", value, update)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(f"{kind}/{name}", value, update)
 
 
 def read_metrics(folder: Path, kind: str) -> list[dict[str, float]]:

@@ -80,7 +80,7 @@ class Stage(Protocol[Batch]):
 class _Draws(Dataset[Draw]):
     """Hands on what was drawn: clips are read when a batch is put together."""
 
-    def __getitem__(self, draw: Draw) -> Draw:  # type: ignore[override]
+    def __getitem__(self, draw: Draw) -> Draw:
         return draw
 
 
@@ -255,7 +255,7 @@ class _Run(Generic[Batch]):
 
         loader: DataLoader[Draw] = DataLoader(
             _Draws(),
-            batch_sampler=draws(),  # type: ignore[arg-type]  # any iterable of batches will do
+            batch_sampler=draws(),  # any iterable of batches will do
             collate_fn=self.stage.data.collate,
             num_workers=self.args.num_loaders,
         )

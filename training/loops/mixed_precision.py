@@ -28,7 +28,7 @@ def autocast_calls(modules: Iterable[nn.Module], precision: Precision, device_ty
         return
     for module in modules:
         autocast = torch.autocast(device_type, _DTYPES[precision])
-        module.forward = autocast(module.forward)  # type: ignore[method-assign]
+        module.forward = autocast(module.forward)
 
 
 class NotFiniteError(RuntimeError):
@@ -70,7 +70,7 @@ class GradientStep:
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of ``loss``."""
         scaled: Tensor = self.scaler.scale(loss)
-        scaled.backward()  # type: ignore[no-untyped-call]
+        scaled.backward()
 
     def step(self) -> float:
         """Update the weights and forget the gradients.

@@ -111,7 +111,7 @@ class EpochSampler:
     durations_s: Sequence[float]
     batch_size: int
     seed: int
-    bucket_s: float = 2.0
+    bucket_s: float
     pair_share: float = 0.0
     max_pair_s: float = 0.0
 

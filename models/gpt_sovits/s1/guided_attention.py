@@ -17,8 +17,6 @@ from torch import Tensor, nn
 
 from models.gpt_sovits.s1.network import Text2Semantic, visible_keys
 
-_SMALLEST_MASS = 1e-6
-
 
 @contextmanager
 def recorded_projections(network: Text2Semantic, layers: Sequence[int]) -> Iterator[list[Tensor]]:
@@ -45,10 +43,10 @@ def recorded_projections(network: Text2Semantic, layers: Sequence[int]) -> Itera
             hook.remove()
 
 
-def attention_to_text(
+def text_scores(
     projection: Tensor, num_heads: int, num_guided: int, is_phoneme: Tensor, is_token: Tensor
 ) -> Tensor:
-    """The share of attention each audio position pays to each phoneme, in the first heads.
+    """Scores of the first heads, before their softmax, at the audio positions.
 
     Args:
         projection: (batch, phoneme + token, 3 * dim), see ``recorded_projections``.
@@ -57,35 +55,39 @@ def attention_to_text(
         is_phoneme, is_token: (batch, phoneme) and (batch, token) bool, False where padding.
 
     Returns:
-        (batch, guided head, token, phoneme) float32; the rest of 1 goes to earlier audio.
+        (batch, guided head, token, phoneme + token) float32, -inf where a position cannot look.
     """
     batch, time, _ = projection.shape
     num_phonemes = is_phoneme.shape[1]
     heads = projection.view(batch, time, 3, num_heads, -1)[:, :, :2, :num_guided].float()
     query, key = heads.permute(2, 0, 3, 1, 4)
-    scores = query[:, :, num_phonemes:] @ key.transpose(2, 3) / query.shape[3] ** 0.5
+    query = query[:, :, num_phonemes:] / query.shape[3] ** 0.5
     visible = visible_keys(is_phoneme, is_token)[:, None, num_phonemes:]
-    attention = scores.masked_fill(~visible, -torch.inf).softmax(dim=-1)
-    return attention[..., :num_phonemes]
+    scores: Tensor = (query @ key.transpose(2, 3)).masked_fill(~visible, -torch.inf)
+    return scores
 
 
 def guided_attention_loss(
-    attention: Tensor, expected: Tensor, is_phoneme: Tensor, is_token: Tensor, sigma: float
+    scores: Tensor, expected: Tensor, is_phoneme: Tensor, is_token: Tensor, sigma: float
 ) -> Tensor:
     """Minus the logarithm of the attention that falls near the expected phoneme, summed.
 
+    With attention ``a = softmax(scores)`` and ``w = exp(-((n - expected) / (sigma * N))**2 / 2)``
+    this is ``-log(sum_n a_n * w_n)``, computed from the scores: neither is ever made.
+
     Args:
-        attention: (batch, head, token, phoneme).
+        scores: (batch, head, token, phoneme + token), see ``text_scores``.
         expected: (batch, token), index of the phoneme being spoken, counted from the text's first.
         is_phoneme, is_token: (batch, phoneme), padded on the left, and (batch, token), bool.
-        sigma: width of "near", as a share of the text's length.
+        sigma: width of "near", as a share of the text's length N.
 
     Returns:
         A scalar: the sum over real tokens of the mean over heads.
     """
+    num_phonemes = is_phoneme.shape[1]
     lens = is_phoneme.sum(dim=1, keepdim=True)
-    index = torch.arange(is_phoneme.shape[1], device=lens.device) - (is_phoneme.shape[1] - lens)
+    index = torch.arange(num_phonemes, device=lens.device) - (num_phonemes - lens)
     distance = (index[:, None, :] - expected[:, :, None]) / (sigma * lens[:, None])
-    near = torch.exp(-0.5 * distance.square()) * is_phoneme[:, None]
-    mass = (attention * near[:, None]).sum(dim=3).mean(dim=1)
-    return -(mass.clamp(min=_SMALLEST_MASS).log() * is_token).sum()
+    near = (scores[..., :num_phonemes] - 0.5 * distance.square()[:, None]).logsumexp(dim=3)
+    per_token = (scores.logsumexp(dim=3) - near).mean(dim=1)
+    return per_token.masked_fill(~is_token, 0.0).sum()

@@ -28,37 +28,47 @@ class AdamWArgs(StrictModel):
     kind: Literal["adamw"] = "adamw"
     lr: Schedule
     betas: tuple[float, float] = (0.9, 0.98)
-    eps: float = Field(1e-8, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
+    eps: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
 
 
 class GuidedAttentionArgs(StrictModel):
     """Which heads are asked to look at the text, and how strongly."""
 
     weight: Schedule = _NEVER
-    sigma: float = Field(0.07, gt=0, description="width, as a share of the text's length")
-    layers: list[int] = Field([1, 2, 3], min_length=1)
-    num_heads: int = Field(2, ge=1)
+    sigma: float = Field(default=0.07, gt=0, description="width, as a share of the text's length")
+    layers: list[int] = Field(default=[1, 2, 3], min_length=1)
+    num_heads: int = Field(default=2, ge=1)
 
 
 class TokenNoiseArgs(StrictModel):
     """True tokens replaced in the input, so that the text must tell what comes."""
 
-    max_rate: float = Field(0.0, ge=0, le=1, description="an item's rate is drawn from 0 to this")
-    heavy_share: float = Field(0.0, ge=0, le=1, description="of items disturbed by heavy_rate")
-    heavy_rate: float = Field(0.75, ge=0, le=1)
+    max_rate: float = Field(
+        default=0.0, ge=0, le=1, description="an item's rate is drawn from 0 to this"
+    )
+    heavy_share: float = Field(
+        default=0.0, ge=0, le=1, description="of items disturbed by heavy_rate"
+    )
+    heavy_rate: float = Field(default=0.75, ge=0, le=1)
 
 
 class S1Args(RunArgs):
     """A run of ``train_s1``."""
 
     network: S1Config | None = None
-    base: Path | None = Field(None, description="checkpoint to start from, native or upstream")
+    base: Path | None = Field(
+        default=None, description="checkpoint to start from, native or upstream"
+    )
     optimizer: Annotated[ScaledAdamArgs | AdamWArgs, Field(discriminator="kind")] = ScaledAdamArgs()
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    preference: bool = Field(False, description="add the preference term; takes twice the time")
-    pair_share: float = Field(0.0, ge=0, le=1, description="of clips put behind another")
-    max_clip_s: float = Field(54.0, gt=0, description="longer clips, and pairs, are left out")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    preference: bool = Field(
+        default=False, description="add the preference term; takes twice the time"
+    )
+    pair_share: float = Field(default=0.0, ge=0, le=1, description="of clips put behind another")
+    max_clip_s: float = Field(
+        default=54.0, gt=0, description="longer clips, and pairs, are left out"
+    )
     token_noise: TokenNoiseArgs = TokenNoiseArgs()
     guided_attention: GuidedAttentionArgs = GuidedAttentionArgs()
     best_by: Literal["loss", "free_running"] = "loss"

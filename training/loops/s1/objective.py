@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.gpt_sovits.s1.guided_attention import (
-    attention_to_text,
     guided_attention_loss,
     recorded_projections,
+    text_scores,
 )
 from models.gpt_sovits.s1.loss import (
     S1Batch,
@@ -105,7 +105,5 @@ def _guided(
     padding = num_phonemes - clean.phoneme_lens.unsqueeze(1)
     is_phoneme = torch.arange(num_phonemes, device=projection.device) >= padding
     is_token = torch.arange(num_tokens, device=projection.device) < clean.token_lens.unsqueeze(1)
-    attention = attention_to_text(
-        projection, network.config.num_heads, num_heads, is_phoneme, is_token
-    )
-    return guided_attention_loss(attention, batch.expected_phoneme, is_phoneme, is_token, sigma)
+    scores = text_scores(projection, network.config.num_heads, num_heads, is_phoneme, is_token)
+    return guided_attention_loss(scores, batch.expected_phoneme, is_phoneme, is_token, sigma)

@@ -117,6 +117,7 @@ class S1Stage:
             [clip.duration_s for clip in clips],
             self.args.batch_size,
             self.args.seed,
+            self.args.bucket_s,
             pair_share=self.args.pair_share,
             max_pair_s=self.args.max_clip_s,
         )

@@ -20,26 +20,30 @@ class S2Args(RunArgs):
     """A run of ``train_s2``."""
 
     network: S2Config | None = None
-    base: Path | None = Field(None, description="checkpoint to start from, native or upstream")
+    base: Path | None = Field(
+        default=None, description="checkpoint to start from, native or upstream"
+    )
     base_discriminators: Path | None = None
     discriminator_divisor: Literal[1, 2, 4, 8] = Field(
-        1, description="of the widths of discriminators from scratch"
+        default=1, description="of the widths of discriminators from scratch"
     )
     lr: Schedule = EpochDecay(start=_LR, factor=_LR_FACTOR)
     discriminator_lr: Schedule = EpochDecay(start=_LR, factor=_LR_FACTOR)
-    text_lr_scale: float = Field(0.4, gt=0, le=1, description="of what reads the text")
+    text_lr_scale: float = Field(default=0.4, gt=0, le=1, description="of what reads the text")
     betas: tuple[float, float] = (0.8, 0.99)
-    eps: float = Field(1e-9, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
-    mel_weight: float = Field(MEL_WEIGHT, gt=0)
+    eps: float = Field(default=1e-9, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    mel_weight: float = Field(default=MEL_WEIGHT, gt=0)
     kl_weight: Schedule = Steps(points=[(0, KL_WEIGHT)])
-    gan_from_update: int = Field(0, ge=0, description="before it, only mel, STFT and KL losses")
+    gan_from_update: int = Field(
+        default=0, ge=0, description="before it, only mel, STFT and KL losses"
+    )
     stft_weight: Schedule = Steps(points=[(0, 0.0)])
     max_crop_frames: int | None = Field(
-        None, ge=2, description="longer clips are cropped at random; even; None: never"
+        default=None, ge=2, description="longer clips are cropped at random; even; None: never"
     )
-    min_clip_s: float = Field(0.6, ge=0)
-    max_clip_s: float = Field(54.0, gt=0)
+    min_clip_s: float = Field(default=0.6, ge=0)
+    max_clip_s: float = Field(default=54.0, gt=0)
 
     @model_validator(mode="after")
     def _check_start(self) -> Self:

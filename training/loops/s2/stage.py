@@ -230,6 +230,7 @@ class S2Stage:
             [clip.duration_s for clip in clips],
             self.args.batch_size,
             self.args.seed,
+            self.args.bucket_s,
         )
 
     def _step(self, groups: list[dict[str, Any]]) -> GradientStep:
@@ -262,7 +263,7 @@ def _parameter_groups(synthesizer: Synthesizer, text_lr_scale: float) -> list[di
 
 def _width_divisor(discriminators: Discriminators) -> int:
     first = discriminators.get_submodule("discriminators.0.convs.0")
-    return 16 // first.bias.numel()  # type: ignore[union-attr,operator]
+    return 16 // first.bias.numel()  # type: ignore[operator]
 
 
 def _on_cpu(network: nn.Module) -> dict[str, Tensor]:

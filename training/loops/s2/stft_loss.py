@@ -31,7 +31,8 @@ def _at_resolution(waveform: Tensor, target: Tensor, window: int, hop: int) -> T
     ours, theirs = _magnitude(waveform, window, hop), _magnitude(target, window, hop)
     distance = torch.linalg.vector_norm(theirs - ours, dim=(1, 2))
     convergence = distance / torch.linalg.vector_norm(theirs, dim=(1, 2))
-    return convergence.mean() + (theirs.log() - ours.log()).abs().mean()
+    loss: Tensor = convergence.mean() + (theirs.log() - ours.log()).abs().mean()
+    return loss
 
 
 def _magnitude(waveform: Tensor, window: int, hop: int) -> Tensor:
