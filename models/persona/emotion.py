@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -45,12 +44,14 @@ def emotion_of(direction: str) -> dict[EmotionName, float]:
         'sadness'
     """
     direction = unicodedata.normalize("NFC", direction)
-    weights: Counter[EmotionName] = Counter({"neutral": _NEUTRAL_WEIGHT})  # type: ignore[dict-item]
+    weights: dict[EmotionName, float] = {"neutral": _NEUTRAL_WEIGHT}
     for cue in _cues():
         if cue.is_in(direction):
-            weights[cue.emotion] += cue.weight  # type: ignore[assignment]
+            weights[cue.emotion] = weights.get(cue.emotion, 0.0) + cue.weight
     total = sum(weights.values())
-    return {emotion: weight / total for emotion, weight in weights.most_common()}
+    # Sorting is stable: where two weigh the same, neutral comes first.
+    by_weight = sorted(weights.items(), key=lambda item: -item[1])
+    return {emotion: weight / total for emotion, weight in by_weight}
 
 
 @cache
