@@ -7,6 +7,7 @@ own guess may end at a demuxer that opens other files, as playlists do.
 from __future__ import annotations
 
 import io
+import re
 import time
 from collections.abc import Iterator
 
@@ -24,6 +25,13 @@ FORMATS = "wav, flac, ogg, opus, mp3, aiff, m4a, aac, webm"
 """What `decode_audio` reads, for people."""
 
 _CODECS = ("aac", "alac", "flac", "mp3", "mp3float", "opus", "libopus", "vorbis")
+# Where an MP4 box that lists frames has their number, in bytes behind its name. A number without
+# frames behind it makes FFmpeg allocate 80 bytes for each: gigabytes for a file of 1 kB.
+_FRAME_COUNTS = {b"stsz": 8, b"stz2": 8, b"trun": 4}
+_MAX_FRAMES = 100_000  # a minute of the shortest frames at the highest rate has 24,000
+# Each of a million edits would be compared with each frame; all they do here is cut 40 ms of
+# silence that encoders put first.
+_OPTIONS = {"ignore_editlist": "1"}
 _MAX_DECODING_S = 20.0
 _MIN_DECODED_SHARE = 0.9  # of the length a header gives; encoders add and drop a few frames
 
@@ -50,10 +58,14 @@ def decode_audio(content: bytes, limits: AudioLimits | None = None) -> Audio:
     container_format = _ffmpeg_format(content)
     if container_format is None:
         raise AudioError(f"not a known audio file; allowed are {FORMATS}")
+    if container_format == "mov":
+        _check_frame_counts(content)
     try:
         source = io.BytesIO(content)
         # Tags may be in any encoding, or in none.
-        with av.open(source, "r", container_format, metadata_errors="replace") as container:
+        with av.open(
+            source, "r", container_format, options=_OPTIONS, metadata_errors="replace"
+        ) as container:
             return _decode(container, limits)
     except av.FFmpegError as error:
         raise AudioError(f"not a readable audio file: {error.strerror}") from error
@@ -81,6 +93,23 @@ def _ffmpeg_format(content: bytes) -> str | None:
         return None
     # The layer is 0 in AAC's frames, and 1 to 3 in MPEG audio.
     return "mp3" if content[1] & 0x06 else "aac"
+
+
+def _check_frame_counts(content: bytes) -> None:
+    """Refuse an MP4 file that claims too many frames, wherever in it, or hides its tables.
+
+    Nothing is parsed, as two parsers may disagree about what a file holds. By chance sound contains
+    such a box once in some thousand files of 1 MB.
+    """
+    if b"cmov" in content:
+        raise AudioError("the file has compressed headers, which are not read")
+    num_frames = 0
+    for name, offset in _FRAME_COUNTS.items():
+        for found in re.finditer(name, content):
+            start = found.end() + offset
+            num_frames += int.from_bytes(content[start : start + 4], "big")
+    if num_frames > _MAX_FRAMES:
+        raise AudioError(f"the file claims {num_frames} frames; at most {_MAX_FRAMES} are allowed")
 
 
 def _decode(container: InputContainer, limits: AudioLimits) -> Audio:

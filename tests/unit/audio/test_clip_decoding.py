@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import av
 import numpy as np
@@ -173,6 +174,25 @@ def test_damaged_files_end_in_an_error_or_in_bounded_audio() -> None:
                 continue
             assert 0 < audio.duration_s <= 60
             assert bool(audio.waveform.isfinite().all())
+
+
+def test_a_small_file_that_claims_millions_of_frames_is_refused_unopened() -> None:
+    bomb = bytearray(ENCODED["m4a"])
+    counted = bomb.index(b"stsz") + 8
+    bomb[counted : counted + 8] = struct.pack(">II", 1, 20_000_000)  # each of one byte
+    with pytest.raises(AudioError, match="claims 20000000 frames; at most 100000"):
+        decode_audio(bytes(bomb))
+
+
+def test_a_film_with_many_tracks_of_many_frames_each_is_refused_unopened() -> None:
+    tracks = (b"stsz" + struct.pack(">III", 0, 1, 60_000)) * 2
+    with pytest.raises(AudioError, match="claims 120000 frames"):
+        decode_audio(bytes(4) + b"ftypM4A " + tracks)
+
+
+def test_compressed_headers_are_refused_unopened() -> None:
+    with pytest.raises(AudioError, match="compressed headers"):
+        decode_audio(bytes(4) + b"ftypM4A " + b"cmov")
 
 
 def test_one_sample_is_audio() -> None:
