@@ -37,6 +37,9 @@ class SemanticArgs(StrictArgs):
     max_checkpoints: int = Field(default=4, ge=1, description="Checkpoints in memory at most.")
     device: str = Field(default="cpu", description="Torch's name of the device, such as cuda.")
     dtype: Literal["float32", "bfloat16"] = "float32"
+    tokens_per_chunk: int = Field(
+        default=20, ge=1, description="Tokens of one message; each message costs about a ms."
+    )
     deterministic: bool = Field(
         default=False,
         description="Tokens independent of the load on every device; in float32 on CPUs they "
@@ -66,6 +69,7 @@ class SemanticDecoder:
         max_checkpoints: int,
         device: str,
         dtype: str,
+        tokens_per_chunk: int,
         deterministic: bool,
     ) -> None:
         torch.set_num_threads(num_threads)
@@ -79,6 +83,7 @@ class SemanticDecoder:
                 max_checkpoints,
                 getattr(torch, dtype),
                 deterministic,
+                tokens_per_chunk,
             ),
             self._metrics.set_load,
         )

@@ -79,6 +79,21 @@ def publish_checkpoint(
     return f"{checkpoint_id}@{version}"
 
 
+def publish_endless_checkpoint(store: FolderStore) -> str:
+    """`endless@1`, whose S1 never draws its end token: segments last as long as they may."""
+    reference = publish_checkpoint(store, "endless")
+    state = random_s1(seed=0).state_dict()
+    # One channel that is always large, by which the end token alone is put off.
+    last = f"layers.{S1.num_layers - 1}.feed_forward_norm"
+    state[f"{last}.weight"][0] = 0.0
+    state[f"{last}.bias"][0] = 1.0
+    state["output.weight"][:, 0] = 0.0
+    state["output.weight"][S1.end_token, 0] = -1000.0
+    path = store.path("checkpoints/endless/1/s1.json")
+    write_native(path, Checkpoint(Kind.S1, S1, state))
+    return reference
+
+
 def random_s1(seed: int) -> Text2Semantic:
     """Random weights, with an output layer steep enough to prefer some tokens."""
     with torch.random.fork_rng():
