@@ -47,6 +47,11 @@ def seed_of(job_id: str) -> int:
     return int(job_id[-16:], 16) >> 1
 
 
+def voice_id_of(job_id: str) -> str:
+    """The id of the voice that a registration makes whose caller chose none."""
+    return f"voice_{job_id[-16:]}"
+
+
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC, to the millisecond."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -42,6 +42,9 @@ class JobOutput(BaseModel):
     persona: str | None = None
     seed: int | None = None
     captions: CaptionsOutput | None = None
+    clip: dict[str, Any] | None = Field(
+        default=None, description="What was measured and heard of a registered clip."
+    )
 
 
 class Job(BaseModel):

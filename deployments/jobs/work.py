@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ray.serve.handle import DeploymentHandle
@@ -17,9 +17,10 @@ from deployments.driver.iteration import each
 from deployments.driver.request_context import current_timings
 from deployments.driver.requests import AssistantRequest, SynthesizeRequest
 from deployments.driver.speech import SAMPLE_RATE, Speech, speech_over
+from deployments.driver.voice_publishing import Registration, VoiceRegistration
 from deployments.driver.written_line import WrittenLine
 from deployments.jobs.files import AttemptFiles
-from deployments.jobs.ids import seed_of
+from deployments.jobs.ids import seed_of, voice_id_of
 from deployments.jobs.job import JobOutput, JobRequest, JobType
 from deployments.jobs.recording import record
 from deployments.jobs.worker import Work
@@ -86,6 +87,33 @@ class SpeechWorks:
         )
 
 
+@dataclass(frozen=True)
+class RegistrationWork:
+    """Jobs that end in a voice. An attempt that was lost after publishing is recognised.
+
+    Args:
+        registration: registers voices.
+    """
+
+    registration: VoiceRegistration
+
+    async def register(self, request: JobRequest, files: AttemptFiles) -> JobOutput:
+        """Make a voice of the uploaded clip."""
+        asked = {
+            **request.input,
+            "speaker_id": request.input.get("speaker_id") or voice_id_of(request.id),
+            "audio": await asyncio.to_thread(files.upload),
+            "request_key": request.id,
+        }
+        registered = await self.registration.register(Registration(**asked), request.owner)
+        voice = registered.voice
+        measured = asdict(registered.clip) if registered.clip is not None else {}
+        return JobOutput(
+            voice=f"{voice.voice_id}@{voice.version}",
+            clip=measured | {"heard": registered.heard} if measured else None,
+        )
+
+
 def all_works(
     stages: Mapping[str, DeploymentHandle[Any]], objects: ObjectStore
 ) -> dict[JobType, Work]:
@@ -104,4 +132,9 @@ def all_works(
         catalog,
     )
     works = SpeechWorks(catalog, speech, stages["persona_llm"].options(stream=True))
-    return {"synthesize": works.synthesize, "assistant": works.assistant}
+    registration = VoiceRegistration(stages["voice_encoder"], objects, embedded_store())
+    return {
+        "synthesize": works.synthesize,
+        "assistant": works.assistant,
+        "register_speaker": RegistrationWork(registration).register,
+    }
