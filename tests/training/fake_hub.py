@@ -64,7 +64,7 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
             elif self.path == "/api/repos/create":
                 request = json.loads(body)
                 name = f"{request['organization']}/{request['name']}"
-                hub.repositories[name] = bool(request.get("private"))
+                hub.repositories[name] = request.get("visibility") == "private"
                 self._reply(200, {"url": f"{hub.endpoint}/{name}", "id": name})
             elif self.path == "/api/validate-yaml":
                 self._reply(200, {"errors": [], "warnings": []})
@@ -74,7 +74,9 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
                 self._reply(200, {"objects": [_place(hub, o) for o in json.loads(body)["objects"]]})
             elif self.path.endswith("/commit/main"):
                 hub.commit([json.loads(line) for line in body.splitlines()])
-                self._reply(200, {"commitUrl": f"{hub.endpoint}/commit/1", "commitOid": "1"})
+                name = self.path.removeprefix("/api/models/").removesuffix("/commit/main")
+                address = f"{hub.endpoint}/{name}/commit/1"
+                self._reply(200, {"commitUrl": address, "commitOid": "1"})
             else:
                 self._reply(404, {"error": self.path})
 

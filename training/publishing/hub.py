@@ -40,7 +40,8 @@ def push(args: HubArgs, files: Mapping[str, bytes], message: str) -> str:
     try:
         api.create_repo(args.repository, private=args.is_private, exist_ok=True)
         commit = api.create_commit(args.repository, additions, commit_message=message)
-    except (HfHubHTTPError, HTTPError, ValueError, OSError) as error:
-        detail = f"{type(error).__name__}: {error}".replace(token, "…")
+    except (HfHubHTTPError, HTTPError, RuntimeError, ValueError, OSError) as error:
+        cause = error.__cause__ or error  # of a failed upload the client says only that it failed
+        detail = f"{type(cause).__name__}: {cause}".replace(token, "…")
         raise HubError(f"{args.repository} was not pushed: {detail}") from None
     return str(commit.commit_url)
