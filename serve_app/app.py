@@ -73,7 +73,11 @@ def build(args: AppArgs) -> Application:
     notices = settings.notice_settings()
     storage_root = args.storage_root or settings.storage_root
     catalog = Catalog([open_store(storage_root, access), embedded_store()])
-    weights = {"storage_root": storage_root, "checkpoints": catalog.checkpoints()}
+    weights = {
+        "storage_root": storage_root,
+        "access": access,
+        "checkpoints": catalog.checkpoints(),
+    }
     stages = {
         "text_frontend": text_frontend_deployment.bind(),
         "persona_llm": persona_llm_deployment.bind(

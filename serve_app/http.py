@@ -15,7 +15,7 @@ from serve_app.access.middleware import AccessMiddleware
 from serve_app.body import BodyMiddleware
 from serve_app.edge import Edge
 from serve_app.middleware import HeadMiddleware, RequestContextMiddleware
-from serve_app.routes import characters, jobs, service, speakers, speech
+from serve_app.routes import characters, chat, jobs, service, speakers, speech
 
 _DESCRIPTION = """A mind and a voice for fictional characters, Korean first.
 
@@ -49,7 +49,7 @@ def routes(edge: Edge | None = None) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.edge = edge
-    for subject in (service, speakers, characters, jobs, speech):
+    for subject in (service, speakers, characters, jobs, speech, chat):
         app.include_router(subject.router)
     app.add_exception_handler(RequestValidationError, problems.handle_validation_error)
     app.add_exception_handler(HTTPException, problems.handle_http_exception)

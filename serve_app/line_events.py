@@ -5,7 +5,7 @@ text.delta    the next piece of the line
 audio.delta   the next piece of its sound: 16-bit PCM, mono, little-endian, base64
 timing        when a sentence is heard, in seconds from the first sample
 done          how the line ended
-error         instead of `done`: a problem document
+error         instead of `done`: what went wrong, as a problem document
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ async def line_events(
             if not has_begun:
                 raise found
             problem = problem_document(to_speech_error(found), current_request_id())
-            yield event({**problem, "type": "error", "problem": problem["type"]}, "error")
+            yield event({"type": "error", "problem": problem}, "error")
         finally:
             writing.cancel()
             with suppress(asyncio.CancelledError):

@@ -102,6 +102,40 @@ class OpenAIModels(BaseModel):
     data: list[OpenAIModel]
 
 
+class ChatMessageReply(BaseModel):
+    """What the persona says."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+
+
+class ChatChoice(BaseModel):
+    """The only choice of a completion."""
+
+    index: Literal[0] = 0
+    message: ChatMessageReply
+    finish_reason: Literal["stop", "length"]
+
+
+class ChatUsage(BaseModel):
+    """Tokens of the base model."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class ChatCompletion(BaseModel):
+    """The body of a chat completion that does not stream."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: ChatUsage
+
+
 class OpenAIDeleted(BaseModel):
     """That something was deleted, in OpenAI's shape."""
 

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from deployments.errors import InvalidInput
 from models.gpt_sovits.published import EmotionName
 
-Label = Annotated[str, Form(min_length=1, max_length=64)]
+Label = Annotated[str, Form(min_length=1, max_length=64, examples=["ko"])]
 SpeakerId = Annotated[
     str | None, Form(max_length=64, description="1 to 64 of a-z 0-9 _ -; chosen if absent.")
 ]

@@ -112,6 +112,38 @@ class SynthesizeRequest(StrictModel):
     webhook_url: WebhookUrl | None = None
 
 
+class ChatMessage(StrictModel):
+    """One message of a chat; a system message counts as a turn of the user."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Annotated[Text, Field(max_length=MAX_SCENE_CHARS)]
+    name: Annotated[str, Field(max_length=64)] | None = None
+
+
+class ChatRequest(StrictModel):
+    """`POST /v1/chat/completions`, OpenAI's shape, for lines without sound."""
+
+    model: Annotated[
+        str,
+        Field(max_length=128, description="<base>:<persona>", examples=["gemma-3-270m:bujang"]),
+    ]
+    messages: Annotated[
+        list[ChatMessage],
+        Field(
+            min_length=1,
+            max_length=41,
+            description="The last one is the scene that is answered; the others came before it.",
+            examples=[[{"role": "user", "content": "점심 메뉴를 고르는 중이다. [지문: 신나서]"}]],
+        ),
+    ]
+    stream: bool = False
+    seed: Seed | None = None
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    n: Literal[1] = 1
+    user: Annotated[str, Field(max_length=256)] | None = None
+
+
 class Turn(StrictModel):
     """One earlier turn of a dialogue, oldest first."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 
@@ -12,6 +14,7 @@ from deployments.driver.speech import SAMPLE_RATE
 from deployments.errors import UnknownModel, UnknownVoice, UnsupportedFormat
 from serve_app.edge import Caller, Parts
 from serve_app.openapi import openai_errors
+from serve_app.routes.chat import chat_model
 from serve_app.schemas import OpenAIModel, OpenAIModels
 from serve_app.speaking import spoken
 from serve_app.speech_events import speech_events
@@ -64,11 +67,11 @@ async def speech(body: SpeechRequest, edge: Parts, caller: Caller) -> StreamingR
 
 
 @router.get("/v1/models", responses=openai_errors())
-async def models() -> OpenAIModels:
-    """The names under which speech can be asked for."""
-    return OpenAIModels(
-        data=[OpenAIModel(id=name, created=_MODELS_CREATED) for name in SPEECH_MODELS]
-    )
+async def models(edge: Parts) -> OpenAIModels:
+    """The names under which speech and lines can be asked for."""
+    personas = await asyncio.to_thread(edge.catalog.personas)
+    names = [*SPEECH_MODELS, *map(chat_model, personas)]
+    return OpenAIModels(data=[OpenAIModel(id=name, created=_MODELS_CREATED) for name in names])
 
 
 def _sample_rate(body: SpeechRequest, encoding: AudioFormat) -> int:
