@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from deployments.driver.catalog import Catalog
 from deployments.errors import (
@@ -13,6 +14,7 @@ from deployments.errors import (
     UnsupportedLanguage,
 )
 from models.storage import FolderStore, embedded_store
+from tests.gpt_sovits_store import publish_small_voices, random_features
 
 
 @pytest.fixture
@@ -96,3 +98,43 @@ def test_a_voice_refuses_what_it_can_not_do(catalog: Catalog) -> None:
         voice.style("fr", "neutral", 1.0)
     with pytest.raises(UnsupportedEmotion, match="happiness"):
         voice.style("ko", "bored", 1.0)
+
+
+@pytest.fixture
+def small_voices(tmp_path: Path) -> Catalog:
+    return Catalog([publish_small_voices(tmp_path), embedded_store()])
+
+
+def test_voices_of_both_engines_are_read(small_voices: Catalog) -> None:
+    engines = {voice.record.name: voice.engine for voice in small_voices.voices()}
+    assert engines["alto"] == "gpt_sovits"
+    assert engines["bujang"] == "kokoro"
+    assert small_voices.voice("alto").emotions == ("neutral", "happiness")
+    assert "small@1" in small_voices.checkpoints()
+
+
+def test_each_emotion_has_the_features_of_its_clip(small_voices: Catalog) -> None:
+    voice = small_voices.voice("alto")
+    style = voice.style("ko", {"surprise": 1.0}, 1.0)
+    assert (style.emotion, style.emotion_idx) == ("happiness", 1)
+    features = small_voices.features(voice, style.emotion_idx)
+    assert torch.equal(features.speaker, random_features(11).speaker)
+    assert torch.equal(features.prompt_tokens, random_features(11).prompt_tokens)
+
+
+def test_damaged_features_are_named(tmp_path: Path) -> None:
+    store = publish_small_voices(tmp_path)
+    store.write("voices/alto/1/reference-0.safetensors", b"half")
+    catalog = Catalog([store])
+    with pytest.raises(DamagedRecord, match="alto@1"):
+        catalog.features(catalog.voice("alto"), 0)
+
+
+def test_a_seed_is_kept_or_drawn(catalog: Catalog) -> None:
+    voice = catalog.voice("sinip")
+    assert voice.style("ko", "neutral", 1.0, seed=7).seed == 7
+    drawn = {voice.style("ko", "neutral", 1.0).seed for _ in range(5)}
+    assert len(drawn) == 5
+    assert max(drawn) < 2**53
+    with pytest.raises(InvalidInput, match="64 bits"):
+        voice.style("ko", "neutral", 1.0, seed=2**63)
