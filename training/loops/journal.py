@@ -13,7 +13,6 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TextIO
 
-import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -24,12 +23,14 @@ _FLUSH_S = 60
 
 
 class Journal:
-    """Args:
-    folder: of the run.
-    first_update: what was told of this update and later ones is forgotten.
-    every_updates: training values are averaged over this many updates.
-    total: updates in the whole run, for the bar; None when unknown.
-    terminal: where lines go; a bar when it is a terminal.
+    """Writes what a run tells; what was told of ``first_update`` and later is forgotten.
+
+    Args:
+        folder: of the run.
+        first_update: the first this journal will hear of, 0-based.
+        every_updates: training values are averaged over this many updates.
+        total: updates in the whole run, for the bar; None when unknown.
+        terminal: where lines go, standard output by default; a bar when it is a terminal.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Journal:
         first_update: int,
         every_updates: int,
         total: int | None,
-        terminal: TextIO = sys.stdout,
+        terminal: TextIO | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._metrics_path = folder / "metrics.jsonl"
@@ -47,30 +48,33 @@ class Journal:
         self._writer = SummaryWriter(
             str(folder / "tensorboard"), purge_step=first_update, flush_secs=_FLUSH_S
         )
-        self._terminal = terminal
+        self._terminal = terminal or sys.stdout
         self._every_updates = every_updates
-        self._sums: dict[str, float] = defaultdict(float)
-        self._num_summed = 0
-        self._since = time.monotonic()
-        is_watched = terminal.isatty()
+        self._told: dict[str, list[float]] = defaultdict(list)
+        self._num_told, self._since = 0, time.monotonic()
         self._bar = tqdm(
-            total=total, initial=first_update, file=terminal, disable=not is_watched, unit="update"
+            total=total,
+            initial=first_update,
+            file=self._terminal,
+            disable=not self._terminal.isatty(),
+            unit="update",
         )
 
     def training(self, update: int, epoch: int, values: dict[str, float]) -> None:
         """Values of a 0-based update that was made."""
         for name, value in values.items():
-            self._sums[name] += value
-        self._num_summed += 1
+            self._told[name].append(value)
+        self._num_told += 1
         self._bar.update()
         if (update + 1) % self._every_updates:
             return
-        means = {name: value / self._num_summed for name, value in self._sums.items()}
-        seconds = (time.monotonic() - self._since) / self._num_summed
+        # Not all are told from the first update on: discriminators may join later.
+        means = {name: sum(values) / len(values) for name, values in self._told.items()}
+        seconds = (time.monotonic() - self._since) / self._num_told
         self._write("train", update, {"epoch": epoch, **means})
         self.say(f"update {update + 1} epoch {epoch + 1} {_listed(means)} {seconds:.2f} s/update")
-        self._sums.clear()
-        self._num_summed, self._since = 0, time.monotonic()
+        self._told.clear()
+        self._num_told, self._since = 0, time.monotonic()
 
     def validation(self, update: int, values: dict[str, float]) -> None:
         """Values measured on held-out clips after an update."""
@@ -138,8 +142,3 @@ def _forget_from(path: Path, update: int) -> None:
 
 def _listed(values: dict[str, float]) -> str:
     return " ".join(f"{name} {value:.4g}" for name, value in values.items())
-
-
-def mel_picture(log_mel: Tensor) -> Tensor:
-    """(mel, frame) float32 on the CPU, as ``Journal.image`` takes it."""
-    return log_mel.detach().to("cpu", torch.float32)

@@ -1,0 +1,102 @@
+"""Guided attention is what its formula says, and looks where the text should be."""
+
+from __future__ import annotations
+
+import torch
+
+from models.gpt_sovits.s1.guided_attention import (
+    guided_attention_loss,
+    recorded_projections,
+    text_scores,
+)
+from models.gpt_sovits.s1.loss import S1Batch, collate, next_token_targets, teacher_forced_logits
+from models.gpt_sovits.s1.network import Text2Semantic
+from tests.training.train_clips import S1_TINY, made_up_clips
+from training.loops.s1.data import joined, utterance
+
+
+def random_batch() -> S1Batch:
+    generator = torch.Generator().manual_seed(0)
+    phonemes = [torch.randint(12, (n,), generator=generator) for n in (7, 4)]
+    tokens = [torch.randint(16, (n,), generator=generator) for n in (9, 12)]
+    return collate(phonemes, [torch.zeros(len(p), 2) for p in phonemes], tokens, 16)
+
+
+def masks(batch: S1Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    num_phonemes, num_tokens = batch.phoneme_ids.shape[1], batch.tokens.shape[1]
+    is_phoneme = torch.arange(num_phonemes) >= num_phonemes - batch.phoneme_lens.unsqueeze(1)
+    return is_phoneme, torch.arange(num_tokens) < batch.token_lens.unsqueeze(1)
+
+
+def test_scores_are_those_the_layer_attends_with() -> None:
+    torch.manual_seed(0)
+    network, batch = Text2Semantic(S1_TINY).eval(), random_batch()
+    is_phoneme, is_token = masks(batch)
+    values = {}
+    layer = network.layers[1]
+    hook = layer.attention_out.register_forward_pre_hook(
+        lambda module, inputs: values.update(attended=inputs[0])
+    )
+    targets = next_token_targets(batch.tokens, batch.token_lens, 16)
+    with torch.no_grad(), recorded_projections(network, [1]) as projections:
+        teacher_forced_logits(network, batch, targets)
+    hook.remove()
+    (projection,) = projections
+    scores = text_scores(projection, 2, 2, is_phoneme, is_token)
+    value = projection.view(2, projection.shape[1], 3, 2, -1)[:, :, 2].transpose(1, 2)
+    attended = (scores.softmax(-1) @ value).transpose(1, 2).flatten(2)
+    expected = values["attended"][:, batch.phoneme_ids.shape[1] :]
+    torch.testing.assert_close(attended, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_nothing_is_recorded_after_the_pass_that_was_asked_for() -> None:
+    network, batch = Text2Semantic(S1_TINY).eval(), random_batch()
+    targets = next_token_targets(batch.tokens, batch.token_lens, 16)
+    with recorded_projections(network, [0, 1]) as projections:
+        teacher_forced_logits(network, batch, targets)
+    teacher_forced_logits(network, batch, targets)
+    assert len(projections) == 2
+
+
+def test_the_loss_is_minus_log_of_the_attention_near_the_expected_phoneme() -> None:
+    batch, sigma = random_batch(), 0.1
+    is_phoneme, is_token = masks(batch)
+    generator = torch.Generator().manual_seed(1)
+    scores = torch.randn(2, 3, 12, 7 + 12, generator=generator)
+    scores[1, :, :, :3] = -torch.inf  # the short text's padding
+    expected = 4 * torch.rand(2, 12, generator=generator)
+    attention = scores.softmax(-1)
+    total = 0.0
+    for row, num_phonemes in enumerate((7, 4)):
+        for token in range(int(batch.token_lens[row])):
+            index = torch.arange(num_phonemes)
+            distance = (index - expected[row, token]) / (sigma * num_phonemes)
+            near = torch.exp(-distance.square() / 2)
+            text = attention[row, :, token, 7 - num_phonemes : 7]
+            total -= float((text * near).sum(-1).log().mean())
+    loss = guided_attention_loss(scores, expected, is_phoneme, is_token, sigma)
+    assert abs(float(loss) - total) < 1e-3
+
+
+def test_masked_positions_leave_gradients_finite() -> None:
+    torch.manual_seed(0)
+    network, batch = Text2Semantic(S1_TINY), random_batch()
+    is_phoneme, is_token = masks(batch)
+    targets = next_token_targets(batch.tokens, batch.token_lens, 16)
+    with recorded_projections(network, [0]) as projections:
+        teacher_forced_logits(network, batch, targets)
+    scores = text_scores(projections[0], 2, 1, is_phoneme, is_token)
+    guided_attention_loss(scores, torch.zeros(2, 12), is_phoneme, is_token, 0.05).backward()
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    assert gradients and all(bool(gradient.isfinite().all()) for gradient in gradients)
+
+
+def test_text_is_spread_over_a_clips_time_and_a_pairs_halves() -> None:
+    first, second = (utterance(clip) for clip in made_up_clips(2))
+    both = joined([first, second])
+    num_phonemes, num_tokens = len(first.phoneme_ids), len(first.tokens)
+    assert torch.equal(both.expected_phoneme[:num_tokens], first.expected_phoneme)
+    expected = second.expected_phoneme + num_phonemes
+    assert torch.equal(both.expected_phoneme[num_tokens:], expected)
+    assert float(first.expected_phoneme[-1]) == num_phonemes - 1
+    assert bool((first.expected_phoneme.diff() >= 0).all())

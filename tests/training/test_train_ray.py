@@ -1,0 +1,68 @@
+"""Ray Train replaces a worker that was killed, and the run is the one that would have been."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+
+from tests.training.test_train_s1 import AUGMENTED, CLIPS, args_with, losses_of
+from training.loops.journal import read_metrics
+from training.loops.launch import Job, run_on_ray
+from training.loops.loop import Update, train
+from training.loops.s1.args import S1Args
+from training.loops.s1.data import S1TrainingBatch
+from training.loops.s1.stage import S1Stage
+from training.loops.world import World
+
+pytestmark = [
+    pytest.mark.ray,
+    # Ray Train copies all settings of Ray Data, those it has deprecated itself among them.
+    pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\."),
+]
+
+TWO_WORKERS = args_with(**AUGMENTED, num_workers=2, num_cpus_per_worker=0.5, num_threads=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def make_stage(args: S1Args, data: Path, world: World) -> S1Stage:
+    return S1Stage(args, CLIPS, world)
+
+
+def make_mortal_stage(args: S1Args, data: Path, world: World) -> S1Stage:
+    """The second worker is killed in its sixth update, once."""
+    stage = make_stage(args, data, world)
+    update, marker = stage.update, data / "killed"
+
+    def mortal(batches: list[S1TrainingBatch], number: int, epoch: int) -> Update:
+        if number == 5 and world.rank == 1 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return update(batches, number, epoch)
+
+    stage.update = mortal  # type: ignore[method-assign]
+    return stage
+
+
+def test_a_run_with_a_killed_worker_equals_one_without(tmp_path: Path) -> None:
+    alive, killed, alone = (tmp_path / name for name in ("alive", "killed", "alone"))
+    run_on_ray(Job("tests", S1Args, make_stage), TWO_WORKERS, tmp_path, alive)
+    run_on_ray(Job("tests", S1Args, make_mortal_stage), TWO_WORKERS, tmp_path, killed)
+    assert (tmp_path / "killed").exists()
+    assert len(losses_of(killed)) == 8
+    assert losses_of(killed) == losses_of(alive)
+    assert read_metrics(killed, "validation") == read_metrics(alive, "validation")
+
+    one_worker = args_with(**AUGMENTED)
+    train(make_stage(one_worker, tmp_path, World()), one_worker, alone)
+    assert losses_of(alive) == pytest.approx(losses_of(alone), rel=1e-4)
