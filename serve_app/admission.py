@@ -84,9 +84,15 @@ class Admission:
             that all together keep the bound whatever way requests are spread over them.
     """
 
-    def __init__(self, args: AdmissionArgs, num_replicas: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        args: AdmissionArgs,
+        num_replicas: Callable[[], int],
+        report: Callable[[float, int], None] = lambda audio_s, num_requests: None,
+    ) -> None:
         self._args = args
         self._num_replicas = num_replicas
+        self._report = report
         self._tickets: set[Ticket] = set()
 
     @property

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import secrets
 
+from deployments.driver.emotion import Emotion
 from deployments.driver.request_context import current_request_id
 from deployments.driver.requests import AssistantRequest
 from deployments.engine.persona.protocol import LineRequest
 from deployments.errors import InvalidInput
+from models.persona.emotion import emotion_of
 from models.persona.persona import Persona
 from models.persona.scene import Scene, SceneError, Turn
+
+
+def line_emotion(body: AssistantRequest, request: LineRequest) -> Emotion:
+    """The emotion a line is spoken with: the caller's, else what the stage direction asks for."""
+    if body.emotion is not None:
+        return body.emotion
+    return emotion_of(request.scene.direction)
 
 
 def line_request(body: AssistantRequest, persona: Persona) -> LineRequest:

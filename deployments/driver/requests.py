@@ -169,7 +169,9 @@ class AssistantRequest(StrictModel):
     category: Annotated[Text, Field(max_length=100)] | None = None
     style: Annotated[Text, Field(max_length=100)] | None = None
     history: Annotated[list[Turn], Field(max_length=40)] = Field(default_factory=list)
-    emotion: Emotion = "neutral"
+    emotion: Annotated[
+        Emotion | None, Field(description="Overrides what the stage direction asks for.")
+    ] = None
     seed: Seed | None = None
     format: Format = "wav"
     stream: Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Response
 
-from deployments.driver.assistant import line_request
+from deployments.driver.assistant import line_emotion, line_request
 from deployments.driver.audio_format import audio_format
 from deployments.driver.iteration import peek
 from deployments.driver.requests import AssistantRequest, SynthesizeRequest
@@ -88,8 +88,9 @@ async def assistant(
     """Answer a scene in character, speak the line and keep the recording; or stream it."""
     audio_format(body.format)
     character = await visible_cast(edge, caller, body)
-    style = character.voice.style("ko", body.emotion, 1.0, character.dictionary, body.seed)
     request = line_request(body, character.persona)
+    emotion = line_emotion(body, request)
+    style = character.voice.style("ko", emotion, 1.0, character.dictionary, body.seed)
     if body.stream:
         require_streamable(body)
         return event_stream(await peek(line_events(edge, request, character, style)))
