@@ -82,6 +82,7 @@ class Admission:
         args: bounds of the whole service.
         num_replicas: how many replicas of the ingress there are now. Each lets in its share, so
             that all together keep the bound whatever way requests are spread over them.
+        report: told of the seconds and the requests owed, whenever a request comes or goes.
     """
 
     def __init__(
@@ -128,11 +129,13 @@ class Admission:
         self.require_room(audio_s)
         ticket = Ticket(audio_s)
         self._tickets.add(ticket)
+        self._report(self.queued_audio_s, self.num_requests)
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
         """The request has ended, however it did."""
         self._tickets.discard(ticket)
+        self._report(self.queued_audio_s, self.num_requests)
 
     @contextmanager
     def admitted(self, audio_s: float) -> Iterator[Ticket]:

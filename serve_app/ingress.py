@@ -72,6 +72,7 @@ class Ingress:
         store = open_store(storage_root, aws)
         store.check_writable()
         catalog = Catalog([store, embedded_store()])
+        metrics = RequestMetrics()
         jobs = JobClient(store, job_runner, webhooks)
         self._edge = Edge(
             stages={
@@ -90,10 +91,10 @@ class Ingress:
             desk=JobDesk(jobs, Admission(job_admission, _num_replicas)),
             speech=speech_over(text_frontend, kokoro_voice, semantic_decoder, vocoder, catalog),
             persona_llm=persona_llm.options(stream=True),
-            admission=Admission(admission, _num_replicas),
+            admission=Admission(admission, _num_replicas, metrics.owed),
             keys=keys,
             rate=RateLimit(access.requests_per_minute, _num_replicas),
-            metrics=RequestMetrics(),
+            metrics=metrics,
         )
 
     def __serve_build_asgi_app__(self) -> ASGIApp:

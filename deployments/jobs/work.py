@@ -10,7 +10,7 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from deployments.calls import stream
-from deployments.driver.assistant import line_request
+from deployments.driver.assistant import line_emotion, line_request
 from deployments.driver.audio_format import audio_format
 from deployments.driver.catalog import Catalog
 from deployments.driver.iteration import each
@@ -69,8 +69,8 @@ class SpeechWorks:
             self.catalog.cast, body.character, body.persona, body.speaker_id
         )
         voice = character.voice
-        style = voice.style("ko", body.emotion, 1.0, character.dictionary, seed)
         asked = line_request(body, character.persona)
+        style = voice.style("ko", line_emotion(body, asked), 1.0, character.dictionary, seed)
         line = WrittenLine(stream(self.persona_llm.generate.remote(asked)))
         segments = self.speech.analyze_all(line.sentences(), style)
         chunks = self.speech.spoken(segments, voice, style)
