@@ -105,15 +105,37 @@ def stream_early(
     for new_tokens in token_chunks:
         arrived.append(new_tokens)
         segment = segment_of(torch.cat(arrived))
-        chunk = decode_early_chunk(synthesizer, segment, len(new_tokens), overlap_tokens, previous)
-        overlap_samples = _num_samples(synthesizer, overlap_tokens, segment.speed)
-        joined = chunk.waveform
-        if previous is not None:
-            joined = join_waveforms(previous.waveform, joined, overlap_samples)
-        yield joined[:-overlap_samples]
-        previous = chunk
+        waveform, previous = next_early_waveform(
+            synthesizer, segment, len(new_tokens), overlap_tokens, previous
+        )
+        yield waveform
     if previous is not None:
-        yield previous.waveform[-overlap_samples:]
+        yield previous.waveform
+
+
+def next_early_waveform(
+    synthesizer: Synthesizer,
+    segment: Segment,
+    num_new_tokens: int,
+    overlap_tokens: int = 2,
+    previous: EarlyChunk | None = None,
+) -> tuple[Tensor, EarlyChunk]:
+    """One step of :func:`stream_early`; all that a stream remembers is in its arguments.
+
+    Args and errors as of :func:`decode_early_chunk`.
+
+    Returns:
+        (samples,) to be played now, and what the next step needs. Its waveform is what was held
+        back: the end of the speech, if nothing follows.
+    """
+    chunk = decode_early_chunk(synthesizer, segment, num_new_tokens, overlap_tokens, previous)
+    overlap_samples = _num_samples(synthesizer, overlap_tokens, segment.speed)
+    joined = chunk.waveform
+    if previous is not None:
+        joined = join_waveforms(previous.waveform, joined, overlap_samples)
+    longest_fade = _FRAMES_PER_TOKEN * (overlap_tokens + _MIN_NEW_TOKENS)
+    held_back = EarlyChunk(chunk.latent[:, -longest_fade:], chunk.waveform[-overlap_samples:])
+    return joined[:-overlap_samples], held_back
 
 
 def fade_latents(previous: Tensor, latent: Tensor, overlap_tokens: int) -> Tensor:
