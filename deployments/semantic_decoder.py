@@ -38,7 +38,7 @@ class SemanticArgs(StrictArgs):
     device: str = Field(default="cpu", description="Torch's name of the device, such as cuda.")
     dtype: Literal["float32", "bfloat16"] = "float32"
     tokens_per_chunk: int = Field(
-        default=20, ge=1, description="Tokens of one message; each message costs about a ms."
+        default=16, ge=1, description="Tokens of one message; each message costs about a ms."
     )
     deterministic: bool = Field(
         default=False,
@@ -136,5 +136,8 @@ class SemanticDecoder:
 
 
 semantic_decoder_deployment = serve.deployment(
-    name="SemanticDecoder", ray_actor_options={"num_cpus": 0.1}
+    name="SemanticDecoder",
+    max_ongoing_requests=100,
+    graceful_shutdown_timeout_s=90,
+    ray_actor_options={"num_cpus": 0.1},
 )(SemanticDecoder)

@@ -126,4 +126,9 @@ class Vocoder:
             self._queued_audio_s -= audio_s
 
 
-vocoder_deployment = serve.deployment(name="Vocoder", ray_actor_options={"num_cpus": 0.1})(Vocoder)
+vocoder_deployment = serve.deployment(
+    name="Vocoder",
+    max_ongoing_requests=100,
+    graceful_shutdown_timeout_s=90,
+    ray_actor_options={"num_cpus": 0.1},
+)(Vocoder)

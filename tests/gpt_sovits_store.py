@@ -69,8 +69,8 @@ def publish_checkpoint(
     write_native(folder / "s1.json", Checkpoint(Kind.S1, S1, random_s1(seed).state_dict()))
     write_native(folder / "s2.json", Checkpoint(Kind.S2, S2, small_voice(config=S2).state_dict()))
     checkpoint = PublishedCheckpoint(
-        checkpoint_id, version, "gpt_sovits_v2", "whisper-base", "random weights", "Apache-2.0", CREATED_AT,
-        metrics={},
+        checkpoint_id, version, "gpt_sovits_v2", "whisper-base", "random weights", "Apache-2.0",
+        CREATED_AT, metrics={},
     )  # fmt: skip
     store.write(f"{prefix}/{version}/checkpoint.json", to_json(checkpoint))
     store.write(f"{prefix}/current.json", json.dumps({"version": version}).encode())
@@ -123,8 +123,8 @@ def publish_voice(
         store.write(f"{folder}/{reference.clip}", _noise_clip(10 * seed + idx))
         references.append(reference)
     voice = PublishedVoice(
-        voice_id, version, "gpt_sovits", "ko", "random weights", "Apache-2.0", CREATED_AT, checkpoint,
-        tuple(references), consent=None, owner=None, training=None,
+        voice_id, version, "gpt_sovits", "ko", "random weights", "Apache-2.0", CREATED_AT,
+        checkpoint, tuple(references), consent=None, owner=None, training=None,
     )  # fmt: skip
     store.write(f"{prefix}/{version}/voice.json", to_json(voice))
     store.write(f"{prefix}/current.json", json.dumps({"version": version}).encode())

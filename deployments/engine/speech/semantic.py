@@ -16,7 +16,7 @@ from deployments.engine.batching.stepping import Load, SteppingEngine
 from deployments.engine.speech.checkpoint_cache import CheckpointCache
 from deployments.engine.speech.checkpoint_files import CheckpointFiles
 from deployments.engine.speech.protocol import SemanticRequest, TokenChunk
-from models.gpt_sovits.pipeline import neutral_bert_features
+from models.gpt_sovits.pipeline import EARLY_CHUNK_TOKENS, neutral_bert_features
 from models.gpt_sovits.s1.config import S1Config
 from models.gpt_sovits.s1.generation import MAX_NEW_TOKENS, DecodingBatch, S1Request
 
@@ -47,7 +47,7 @@ class SemanticSettings:
     max_checkpoints: int = 4
     dtype: torch.dtype = torch.float32
     is_deterministic: bool = False
-    tokens_per_chunk: int = 20
+    tokens_per_chunk: int = EARLY_CHUNK_TOKENS
 
 
 class SemanticEngine:
