@@ -25,11 +25,14 @@ _TAKEN_BACK = re.compile(r"\S*?(?:지(?:는|도|를)?\s*않|(?:\s*기색\S*|\s*�
 
 @dataclass(frozen=True)
 class _Cue:
+    first_word: str
     pattern: re.Pattern[str]
     emotion: EmotionName
     weight: float
 
     def is_in(self, direction: str) -> bool:
+        if self.first_word not in direction:  # spares nearly every search
+            return False
         match = self.pattern.search(direction)
         return match is not None and not _TAKEN_BACK.match(direction, match.end())
 
@@ -59,7 +62,7 @@ def _cues() -> tuple[_Cue, ...]:
     table = (files("models.persona") / "data" / "emotion_cues.tsv").read_text(encoding="utf-8")
     rows = (line.split("\t") for line in table.splitlines() if not line.startswith("#"))
     return tuple(
-        _Cue(_compile(stem), cast("EmotionName", emotion), float(weight))
+        _Cue(stem.split()[0], _compile(stem), cast("EmotionName", emotion), float(weight))
         for stem, emotion, weight in rows
     )
 
