@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from torch import Tensor
+
 from models.assets import AssetError
 from models.checkpoints.errors import CheckpointError
 from training.data.clip import load_tools, prepare_source
@@ -39,11 +41,11 @@ from training.data.shards import (
     write_tokens,
 )
 from training.data.sources import Rejection, Shard, find_sources, shards_of
-from training.data.tokenizer import Tokenizer, fit_state, save_tokenizer, state_of_checkpoint
+from training.data.tokenizer import Tokenizer, fit_state, state_of_checkpoint
 from training.data.writing import replace_text, write_clip_lists
 from training.loops.strict import ConfigError, read_config
 
-_SETTINGS = "prepare.json"
+_SETTINGS = "settings.json"
 
 
 class PrepareShard:
@@ -94,10 +96,11 @@ def prepare(config: PrepareConfig, out: Path, run: Mapper = map_here) -> Report:
         run: how shards are worked on.
 
     Raises:
-        ConfigError: the input is missing, nothing of it can be used, or the folder holds a corpus
-            of other settings.
+        ConfigError: the input is missing, nothing of it can be used, the tokens are those of
+            another encoder, or the folder holds a corpus of other settings.
         CheckpointError: the checkpoint whose tokens are asked for can't be read.
     """
+    codebook = config.tokens_of and state_of_checkpoint(config.tokens_of, config.ssl.encoder)
     sources, rejections = find_sources(config.input)
     shards = shards_of(sources, config.sources_per_shard)
     make_folders(out, config.output)
@@ -112,7 +115,10 @@ def prepare(config: PrepareConfig, out: Path, run: Mapper = map_here) -> Report:
         keys = [shard.key for shard in shards]
         report = _report(out, keys, rejections)
         report.write(out, config)
-        tokenizer = _make_tokenizer(config, out, keys)
+        if not report.num_clips:
+            raise ConfigError(f"no recording could be used; {out / 'report.md'} says why")
+        tokenizer = Tokenizer(codebook or _fitted(config, out, keys))
+        tokenizer.save(out / TOKENIZER)
         _work_on("tokenized", run, TokenizeShard, arguments, [{"key": key} for key in keys])
         write_clip_lists(out, keys, config.output)
         _write_manifest(config, out, keys, report, tokenizer)
@@ -142,22 +148,15 @@ def _work_on(
         )
 
 
-def _make_tokenizer(config: PrepareConfig, out: Path, keys: list[str]) -> Tokenizer:
-    if config.tokens_of is not None:
-        state = state_of_checkpoint(config.tokens_of)
-    else:
-        assert config.fit_tokens is not None  # the configuration asks for one of the two
-        clips = [
-            (clip.num_frames, source)
-            for key in keys
-            for clip, source in sources_of(out, key, config.output)
-        ]
-        if not clips:
-            raise ConfigError("no recording could be used; the reasons are in report.md")
-        print(f"fitting {config.fit_tokens.num_centres} tokens", flush=True)
-        state = fit_state(clips, config.fit_tokens)
-    save_tokenizer(out / TOKENIZER, state)
-    return Tokenizer(state)
+def _fitted(config: PrepareConfig, out: Path, keys: list[str]) -> dict[str, Tensor]:
+    assert config.fit_tokens is not None  # the configuration has one of the two
+    print(f"fitting {config.fit_tokens.num_centres} tokens", flush=True)
+    clips = [
+        (clip.num_frames, source)
+        for key in keys
+        for clip, source in sources_of(out, key, config.output)
+    ]
+    return fit_state(clips, config.fit_tokens)
 
 
 def _write_manifest(
@@ -240,6 +239,8 @@ def main() -> None:
         report = prepare(config, config.out, run)
     except (AssetError, CheckpointError, ConfigError) as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("stopped; the same line goes on from here")
     print(
         f"done: {report.num_clips} clips, {report.total_s / 3600:.2f} h, "
         f"{len(report.rejections)} dropped; see {config.out / 'report.md'}"

@@ -153,6 +153,18 @@ def test_tokens_of_a_checkpoint_are_those_of_its_voice(corpus: Path, tmp_path: P
         assert tokens.tolist() == clip.semantic_tokens
 
 
+def test_a_codebook_of_another_encoder_is_refused_before_any_work(
+    corpus: Path, tmp_path: Path
+) -> None:
+    sizes = S2Config(ssl_dim=16, codebook_size=8, upsample_channels=32)
+    checkpoint = Checkpoint(Kind.S2, sizes, Synthesizer(sizes).state_dict())
+    write_native(tmp_path / "s2.json", checkpoint)
+    settings = config(corpus, fit_tokens=None, tokens_of=tmp_path / "s2.json")
+    with pytest.raises(ValueError, match="16 channels; whisper-base has 512"):
+        prepare(settings, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_hubert_hears_samples_as_large_as_the_reference_feeds_it(
     corpus: Path, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from models.gpt_sovits.published import SslName
 from training.data.prepared import Output
 from training.loops.strict import StrictModel
 
@@ -49,7 +50,7 @@ class AiHubInput(StrictModel):
 class Ssl(StrictModel):
     """The encoder whose features become semantic tokens; it has to be that of the voice."""
 
-    encoder: Literal["whisper-base", "hubert-base"]
+    encoder: SslName
     folder: Path | None = Field(default=None, description="of the HuBERT weights")
 
     @model_validator(mode="after")

@@ -31,8 +31,6 @@ from models.text.symbols import symbol_ids
 
 FORMAT_VERSION = 1
 SAMPLE_RATE = 32_000
-FRAME_RATE_HZ = 50
-TOKEN_RATE_HZ = 25
 
 MANIFEST = "prepared.json"
 CLIPS = "clips.jsonl"

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from models.checkpoints.checkpoint import Kind
 from models.checkpoints.native import read_native
 from models.checkpoints.replacing import replacing
+from models.gpt_sovits.published import SslName
 from models.gpt_sovits.s2.quantizer import Codebook
 from models.ssl import kmeans
 from training.data.config import FitTokens
 from training.data.prepared import LayoutSource, ParquetSource
 from training.loops.strict import ConfigError
 
+_DIMS: dict[SslName, int] = {"whisper-base": 512, "hubert-base": 768}
 _PREFIXES = ("ssl_proj.", "codebook.")
 
 
@@ -44,6 +46,11 @@ class Tokenizer(nn.Module):
     def codebook_size(self) -> int:
         return len(self.codebook.embed)
 
+    def save(self, path: Path) -> None:
+        """Write the tensors under their names; the file appears whole."""
+        with replacing(path) as partial:
+            save_file(self.state_dict(), partial)
+
     @torch.no_grad()
     def tokens(self, ssl_features: Tensor) -> Tensor:
         """(frame, dim) at 50 Hz -> (frame // 2,) int64 at 25 Hz; equal to `extract_latent`."""
@@ -51,27 +58,26 @@ class Tokenizer(nn.Module):
         return self.codebook.encode(projected)[0]
 
 
-def save_tokenizer(path: Path, state: dict[str, Tensor]) -> None:
-    """Write a quantiser's tensors; the file appears whole."""
-    with replacing(path) as partial:
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial)
-
-
-def state_of_checkpoint(path: Path) -> dict[str, Tensor]:
+def state_of_checkpoint(path: Path, encoder: SslName) -> dict[str, Tensor]:
     """The quantiser of an S2 checkpoint in our own format.
 
     Raises:
-        ConfigError: it is a checkpoint of another network.
+        ConfigError: it is a checkpoint of another network, or of another encoder's features.
         CheckpointError: it can't be read.
     """
     checkpoint = read_native(path)
     if checkpoint.kind != Kind.S2:
         raise ConfigError(f"{path} is a {checkpoint.kind.value}; tokens are made by S2")
-    return {
+    state = {
         name: tensor.float()
         for name, tensor in checkpoint.state.items()
         if name.startswith(_PREFIXES)
     }
+    if (dim := state["codebook.embed"].shape[1]) != _DIMS[encoder]:
+        raise ConfigError(
+            f"{path} needs features of {dim} channels; {encoder} has {_DIMS[encoder]}"
+        )
+    return state
 
 
 def fit_state(
