@@ -7,15 +7,26 @@ import pytest
 from models import assets
 from models.persona.base_model import ensure_base_model
 from models.recognition import Recognizer
+from models.speaker import ensure_speaker_encoder
 from tests.e2e.service import Service, running_service
+from tests.gpt_sovits_store import publish_endless_checkpoint, publish_small_voices, publish_voice
 
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The real service with the real models, started once for all tests."""
+    """The real service with the real models, started once for all tests.
+
+    Its storage holds GPT-SoVITS voices with random weights, for what only two stages can show, and
+    the weights that registered voices get.
+    """
     assets.ensure(assets.KOKORO)
+    assets.ensure(assets.WHISPER)
     ensure_base_model()
-    with running_service(tmp_path_factory.mktemp("service")) as service:
+    ensure_speaker_encoder()
+    folder = tmp_path_factory.mktemp("service")
+    store = publish_small_voices(folder / "storage")
+    publish_voice(store, "endless", publish_endless_checkpoint(store))
+    with running_service(folder, {"voice_encoder": {"checkpoint": "small@1"}}) as service:
         yield service
 
 

@@ -13,8 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
+import yaml
+
+from serve_app.settings import CHECKOUT
 
 START_TIMEOUT_S = 240
 
@@ -33,17 +37,24 @@ class Service:
 
 
 @contextmanager
-def running_service(folder: Path) -> Iterator[Service]:
+def running_service(folder: Path, args: dict[str, Any]) -> Iterator[Service]:
     """Start the service, wait until it says it is ready, stop it with SIGTERM.
 
     Fails if any process it started, or its port, outlives it.
+
+    Args:
+        folder: for its storage and what it prints.
+        args: of the application, besides those of `serve_config.yaml`.
     """
     port = _free_port()
     service = Service(f"http://127.0.0.1:{port}", folder / "storage", folder / "service.log")
     environment = {**os.environ, "PORT": str(port), "BAEWOO_STORAGE": str(service.storage)}
     with service.log.open("w") as log:
         launcher = subprocess.Popen(
-            [sys.executable, "-m", "serve_app"], stdout=log, stderr=log, env=environment
+            [sys.executable, "-m", "serve_app", _config(folder, args)],
+            stdout=log,
+            stderr=log,
+            env=environment,
         )
     try:
         _wait_until_ready(launcher, service.log)
@@ -56,6 +67,14 @@ def running_service(folder: Path) -> Iterator[Service]:
         names = [process.name() for process in alive]
     assert not names, f"processes outlived the service: {names}"
     assert not _is_listening(port), f"port {port} is still open"
+
+
+def _config(folder: Path, args: dict[str, Any]) -> Path:
+    document = yaml.safe_load((CHECKOUT / "serve_config.yaml").read_text())
+    document["applications"][0]["args"].update(args)
+    config = folder / "serve_config.yaml"
+    config.write_text(yaml.safe_dump(document, allow_unicode=True))
+    return config
 
 
 def _wait_until_ready(launcher: subprocess.Popen[bytes], log: Path) -> None:

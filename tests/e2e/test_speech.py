@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from deployments.driver.pcm import encode_pcm16
 from models.kokoro.__main__ import embedded_voice
 from models.kokoro.pipeline import KokoroEngine
 from models.kokoro.pipeline import speak as speak_alone
 from models.recognition import Recognizer, character_error_rate
 from models.text.korean import normalize
-from deployments.driver.pcm import encode_pcm16
 
 pytestmark = pytest.mark.e2e
 
