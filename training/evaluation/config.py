@@ -40,7 +40,7 @@ class EvaluateConfig(BaseModel):
     unneeded: list[str] = Field(
         default=[], description="metrics that may stay unmeasured without failing the voice"
     )
-    player_bit_rate: int = Field(default=24_000, ge=8_000, le=192_000)
+    player_bit_rate: int = Field(default=20_000, ge=8_000, le=192_000)
 
     @field_validator("sentences", "long_texts")
     @classmethod

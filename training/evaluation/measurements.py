@@ -40,7 +40,7 @@ class Sentence:
     is_runaway: bool = False
     faults: tuple[Fault, ...] = ()
     likeness: Likeness | None = None
-    """None for silence, in which nobody is heard."""
+    """None for silence, in which nobody is heard; long texts are not asked."""
     prediction: Prediction = Prediction()
 
 

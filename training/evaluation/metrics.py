@@ -122,12 +122,10 @@ def _opinions(spoken: Sequence[Sentence]) -> dict[str, float | None]:
 
 def _speakers(spoken: Sequence[Sentence]) -> dict[str, float | None]:
     """A sentence in which nobody is heard sounds like nobody: similarity 0, and confused."""
-    if all(sentence.likeness is None for sentence in spoken):
-        return {"similarity": None, "similarity_mos": None, "confusion_rate": None}
     similarities = [s.likeness.similarity if s.likeness else 0.0 for s in spoken]
     return {
-        "similarity": fmean(similarities),
-        "similarity_mos": fmean(map(similarity_mos, similarities)),
+        "similarity": _mean(similarities),
+        "similarity_mos": _mean(map(similarity_mos, similarities)),
         "confusion_rate": _share(s.likeness is None or s.likeness.is_confused for s in spoken),
     }
 

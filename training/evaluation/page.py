@@ -7,7 +7,7 @@ from html import escape
 
 from training.evaluation.gates import Verdict
 from training.evaluation.measurements import Evaluation, Sentence
-from training.evaluation.recording import Recording, mp3_data_uri
+from training.evaluation.recording import Recording, opus_data_uri
 from training.evaluation.report import NOTES, Report, plots, quality_rows, sentence_value
 
 Recordings = Mapping[str, Mapping[str, Recording]]
@@ -94,7 +94,7 @@ def _sentence(sentence: Sentence, recording: Recording | None, bit_rate: int) ->
     faults = ", ".join((*sentence.faults, *(["runaway"] if sentence.is_runaway else [])))
     player = ""
     if recording is not None:
-        address = mp3_data_uri(recording, bit_rate)
+        address = opus_data_uri(recording, bit_rate)
         player = f'<audio controls preload="none" src="{address}"></audio>'
     heard = sentence.error if sentence.error is not None else sentence.heard
     figures = "".join(
