@@ -20,7 +20,9 @@ MIN_LEVEL_DBFS = -45.0
 MIN_SNR_DB = 15.0
 MAX_CLIPPED_SHARE = 0.002
 MIN_SAME_SPEAKER_SIMILARITY = 0.65
-"""Between clips of one voice: below neutral clips (0.83 or more), as emotions change a voice."""
+"""Between clips of one voice. Neutral clips of one synthetic speaker have 0.79 or more, 0.91 on
+average; emotions change a voice further. Clips of two have 0.70, and 39 % of the pairs less than
+this: it keeps out strangers, not everybody."""
 
 _KEPT_SILENCE_S = 0.1
 
