@@ -26,6 +26,8 @@ from pydantic import ValidationError
 
 from models import assets
 from models.persona.base_model import require_base_model
+from serve_app.access.binding import OpenToEverybody, require_loopback
+from serve_app.access.keys import InvalidKeys, key_ring
 from serve_app.settings import CHECKOUT, Settings
 
 _READY_TIMEOUT_S = 300
@@ -88,12 +90,13 @@ def check_preconditions(config: Path) -> int:
         raise CannotStart(f"there is no configuration file {config}")
     try:
         settings = Settings()
+        _require_keys_or_loopback(config, settings)
         assets.require(assets.KOKORO)
         require_base_model()
     except ValidationError as error:
         faults = (f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
         raise CannotStart("; ".join(faults)) from error
-    except assets.AssetError as error:
+    except (assets.AssetError, InvalidKeys, OpenToEverybody) as error:
         raise CannotStart(str(error)) from error
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -103,6 +106,15 @@ def check_preconditions(config: Path) -> int:
             message = f"port {settings.port}: {error.strerror}; another one: PORT=9000 make run"
             raise CannotStart(message) from error
     return settings.port
+
+
+def _require_keys_or_loopback(config: Path, settings: Settings) -> None:
+    """What the ingress checks again for itself, said before anything is started."""
+    document = yaml.safe_load(config.read_text())
+    keys = key_ring(settings.baewoo_api_keys, settings.baewoo_api_keys_file)
+    access = [app.get("args", {}).get("access", {}) for app in document.get("applications", [])]
+    if keys.is_empty and not all(each.get("allow_anonymous", False) for each in access):
+        require_loopback(document.get("http_options", {}).get("host", "0.0.0.0"))
 
 
 def _run(config: Path, url: str, stop: threading.Event) -> int:

@@ -33,6 +33,12 @@ def taken_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def test_a_taken_port_is_named(taken_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", str(taken_port))
     with pytest.raises(CannotStart, match=f"port {taken_port}"):
@@ -46,7 +52,7 @@ def test_an_impossible_port_is_named(port: str, monkeypatch: pytest.MonkeyPatch)
         check_preconditions(CONFIG)
 
 
-@pytest.mark.parametrize("folder", ["relative", "s3://", "~/baewoo"])
+@pytest.mark.parametrize("folder", ["relative", "./data", "~/baewoo"])
 def test_a_storage_that_is_no_absolute_folder_is_refused(
     folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,13 +61,33 @@ def test_a_storage_that_is_no_absolute_folder_is_refused(
         check_preconditions(CONFIG)
 
 
+def test_a_service_that_others_reach_needs_keys_or_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG.read_text().replace("host: 127.0.0.1", "host: 0.0.0.0"))
+    with pytest.raises(CannotStart, match="0.0.0.0"):
+        check_preconditions(config)
+    monkeypatch.setenv("PORT", str(free_port()))
+    monkeypatch.setenv("BAEWOO_API_KEYS", f"alice:{'0' * 64}")
+    assert check_preconditions(config)
+    monkeypatch.delenv("BAEWOO_API_KEYS")
+    config.write_text(config.read_text().replace("allow_anonymous: false", "allow_anonymous: true"))
+    assert check_preconditions(config)
+
+
+def test_a_broken_key_is_named_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAEWOO_API_KEYS", "bw_secret")
+    with pytest.raises(CannotStart, match="name:sha256") as raised:
+        check_preconditions(CONFIG)
+    assert "bw_secret" not in str(raised.value)
+
+
 def test_an_empty_setting_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free_port = probe.getsockname()[1]
-    monkeypatch.setenv("PORT", str(free_port))
+    port = free_port()
+    monkeypatch.setenv("PORT", str(port))
     monkeypatch.setenv("BAEWOO_STORAGE", "")
-    assert check_preconditions(CONFIG) == free_port
+    assert check_preconditions(CONFIG) == port
 
 
 def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
