@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,13 +13,14 @@ from ray.serve.handle import DeploymentHandle
 from deployments.calls import stream
 from deployments.driver.assistant import line_emotion, line_request
 from deployments.driver.audio_format import audio_format
-from deployments.driver.catalog import Catalog
+from deployments.driver.catalog import Catalog, Voice
 from deployments.driver.iteration import each
 from deployments.driver.request_context import current_timings
 from deployments.driver.requests import AssistantRequest, SynthesizeRequest
 from deployments.driver.speech import SAMPLE_RATE, Speech, speech_over
 from deployments.driver.voice_publishing import Registration, VoiceRegistration
 from deployments.driver.written_line import WrittenLine
+from deployments.errors import UnknownVoice
 from deployments.jobs.files import AttemptFiles
 from deployments.jobs.ids import seed_of, voice_id_of
 from deployments.jobs.job import JobOutput, JobRequest, JobType
@@ -46,6 +48,7 @@ class SpeechWorks:
         body = SynthesizeRequest.model_validate(request.input)
         encoding = audio_format(body.format)
         voice = await asyncio.to_thread(self.catalog.voice, body.speaker_id)
+        _require_visible(request, voice)
         seed = seed_of(request.id) if body.seed is None else body.seed
         style = voice.style(body.language, body.emotion, body.speed, body.dictionary, seed)
         segments = await self.speech.analyze(body.text, style)
@@ -69,12 +72,14 @@ class SpeechWorks:
             self.catalog.cast, body.character, body.persona, body.speaker_id
         )
         voice = character.voice
+        _require_visible(request, voice)
         asked = line_request(body, character.persona)
         style = voice.style("ko", line_emotion(body, asked), 1.0, character.dictionary, seed)
-        line = WrittenLine(stream(self.persona_llm.generate.remote(asked)))
-        segments = self.speech.analyze_all(line.sentences(), style)
-        chunks = self.speech.spoken(segments, voice, style)
-        audio, captions = await record(chunks, encoding, SAMPLE_RATE, request.id, files)
+        async with aclosing(stream(self.persona_llm.generate.remote(asked))) as written:
+            line = WrittenLine(written)
+            segments = self.speech.analyze_all(line.sentences(), style)
+            chunks = self.speech.spoken(segments, voice, style)
+            audio, captions = await record(chunks, encoding, SAMPLE_RATE, request.id, files)
         current_timings().add("llm", line.done.total_s)
         return JobOutput(
             audio=audio,
@@ -85,6 +90,12 @@ class SpeechWorks:
             persona=character.persona.ref,
             seed=seed,
         )
+
+
+def _require_visible(request: JobRequest, voice: Voice) -> None:
+    """Raises `UnknownVoice` for a voice that has become somebody else's since the job was asked."""
+    if request.owner is not None and voice.owner not in (None, request.owner):
+        raise UnknownVoice(f"voices: nothing is called {voice.record.name!r}")
 
 
 @dataclass(frozen=True)

@@ -266,7 +266,7 @@ class JobWorker:
         return await self._finish(run.result())
 
     async def _run(self, request: JobRequest, job: Job, lease: Lease) -> Job:
-        timings = enter_request(request.request_id)
+        timings = enter_request(request.id)
         files = AttemptFiles(self._store.objects, request.id, lease.attempt)
         try:
             async with asyncio.timeout(self._limits.run_timeout_s):
