@@ -67,7 +67,7 @@ class KokoroVoiceServer:
         if self._num_segments > self._max_waiting:
             raise Overloaded(f"{self._max_waiting} segments wait already", {"retry_after_s": 2})
         loop = asyncio.get_running_loop()
-        audio_s = _AUDIO_S_PER_SYLLABLE * len(request.segment.pronounced) / request.speed
+        audio_s = _AUDIO_S_PER_SYLLABLE * len(request.segment.pronounced)
         self._enter(1, audio_s)
         try:
             return await loop.run_in_executor(

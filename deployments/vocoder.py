@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Literal
 
 import torch
@@ -14,7 +14,12 @@ from ray.util.metrics import Histogram
 
 from deployments.args import StrictArgs
 from deployments.engine.speech.checkpoint_files import CheckpointFiles
-from deployments.engine.speech.protocol import Waveform, WaveformRequest
+from deployments.engine.speech.protocol import (
+    EarlyAudio,
+    EarlyRequest,
+    Waveform,
+    WaveformRequest,
+)
 from deployments.engine.speech.vocoding import WaveformEngine, WaveformSettings
 from deployments.errors import NotReady
 from deployments.messages import StageStats
@@ -112,13 +117,24 @@ class Vocoder:
             InvalidInput: ids, speaker or settings out of range.
             DamagedRecord: the checkpoint can't be served.
         """
-        audio_s = len(request.semantic_tokens) / _TOKENS_PER_S / request.speed
+        with self._counted(len(request.semantic_tokens)):
+            async with aclosing(self._engine.synthesize(request)) as waveforms:
+                async for waveform in waveforms:
+                    yield waveform
+
+    async def synthesize_early(self, request: EarlyRequest) -> EarlyAudio:
+        """What the newest tokens of a growing segment sound like; raises as `synthesize` does."""
+        with self._counted(request.num_new_tokens):
+            return await self._engine.synthesize_early(request)
+
+    @contextmanager
+    def _counted(self, num_tokens: int) -> Iterator[None]:
+        """Count the work as queued while it lasts, and as cancelled if its caller leaves."""
+        audio_s = num_tokens / _TOKENS_PER_S
         self._queued_audio_s += audio_s
         try:
             with speech_errors():
-                async with aclosing(self._engine.synthesize(request)) as waveforms:
-                    async for waveform in waveforms:
-                        yield waveform
+                yield
         except (asyncio.CancelledError, GeneratorExit):
             self._metrics.count_cancel()
             raise

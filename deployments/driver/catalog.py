@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -40,6 +40,8 @@ from models.storage import (
 
 Item = TypeVar("Item")
 
+Streaming = Literal["exact", "early"]
+
 logger = logging.getLogger("ray.serve")
 
 
@@ -60,6 +62,8 @@ class Style:
         speed: 1 is the voice's own pace.
         dictionary: written form → how to read it.
         seed: the same text in the same style sounds the same.
+        streaming: `exact` is the same whole or in chunks; `early` begins before a segment's tokens
+            are complete, where an engine has any, and sounds a little different.
     """
 
     language: str
@@ -68,6 +72,7 @@ class Style:
     speed: float
     dictionary: dict[str, str]
     seed: int
+    streaming: Streaming = "exact"
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,7 @@ class Voice:
         speed: float,
         dictionary: dict[str, str] | None = None,
         seed: int | None = None,
+        streaming: Streaming = "exact",
     ) -> Style:
         """How this voice is to speak; a seed is drawn where none is given.
 
@@ -138,6 +144,7 @@ class Voice:
             speed=speed,
             dictionary=dictionary or {},
             seed=secrets.randbits(_DRAWN_SEED_BITS) if seed is None else seed,
+            streaming=streaming,
         )
 
 

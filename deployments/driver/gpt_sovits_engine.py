@@ -52,13 +52,15 @@ class GptSovitsEngine:
         self._gains: OrderedDict[tuple[str, int], asyncio.Task[float]] = OrderedDict()
 
     async def speak(self, utterance: Utterance) -> AsyncGenerator[Waveform]:
-        """See `SpeechEngine`; the first chunk lasts 0.4 s, the others up to 2 s."""
+        """See `SpeechEngine`; exact chunks last 0.4 s first, then up to 2 s, early ones 0.6 s."""
         voice, style = utterance.voice, utterance.style
         gain = await self._gain(voice, style.emotion_idx)
         request = await self._request(
             utterance.segment, voice, style.emotion_idx, utterance.seed, style.speed
         )
-        async with aclosing(self._stages.speak(request)) as waveforms:
+        is_early = style.streaming == "early"
+        speak = self._stages.speak_early if is_early else self._stages.speak
+        async with aclosing(speak(request)) as waveforms:
             async for waveform in waveforms:
                 yield apply_gain(waveform, gain)
 

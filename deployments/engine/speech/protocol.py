@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.gpt_sovits.pipeline import ReferenceFeatures
 from models.gpt_sovits.s1.sampling import SamplingSettings
+from models.gpt_sovits.s2.early_streaming import EarlyChunk
 
 SAMPLE_RATE = 32_000
 """Hz, of every GPT-SoVITS v2 voice."""
@@ -72,3 +73,39 @@ class WaveformRequest:
     seed: int
     speed: float = 1.0
     skip_samples: int = 0
+
+
+@dataclass(frozen=True)
+class EarlyRequest:
+    """The newest tokens of a segment that S1 is still generating, for S2's early mode.
+
+    Nothing is remembered between two requests, so any replica can answer the next one.
+
+    Args:
+        semantic_tokens: all of the segment so far, without the prompt's.
+        num_new_tokens: how many of them no request before has brought.
+        previous: what the request before left; None for the first.
+        others: see `WaveformRequest`.
+    """
+
+    checkpoint: str
+    semantic_tokens: tuple[int, ...]
+    num_new_tokens: int
+    phoneme_ids: tuple[int, ...]
+    reference: ReferenceFeatures
+    seed: int
+    speed: float = 1.0
+    previous: EarlyChunk | None = None
+
+
+@dataclass(frozen=True)
+class EarlyAudio:
+    """What early mode makes of new tokens.
+
+    Args:
+        waveform: to be played now.
+        held_back: for the next request; its waveform ends the speech if there is none.
+    """
+
+    waveform: Waveform
+    held_back: EarlyChunk

@@ -14,8 +14,14 @@ from deployments.engine.batching.engine import BatchingEngine
 from deployments.engine.batching.stepping import Load, SteppingEngine
 from deployments.engine.speech.checkpoint_cache import CheckpointCache
 from deployments.engine.speech.checkpoint_files import CheckpointFiles
-from deployments.engine.speech.protocol import Waveform, WaveformRequest
-from deployments.engine.speech.window_batch import Job, WindowBatch
+from deployments.engine.speech.protocol import (
+    EarlyAudio,
+    EarlyRequest,
+    Waveform,
+    WaveformRequest,
+)
+from deployments.engine.speech.window_batch import EarlyPart, Job, WindowBatch
+from models.gpt_sovits.s2.early_streaming import EarlyChunk
 from models.gpt_sovits.s2.segment import Segment
 from models.gpt_sovits.s2.synthesizer import Synthesizer
 
@@ -61,7 +67,7 @@ class WaveformEngine:
         self._settings = settings
         self._on_batch = on_batch
         self._loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="s2-loader")
-        self._engine: SteppingEngine[Job, Waveform] = SteppingEngine(
+        self._engine: SteppingEngine[Job, Waveform | EarlyAudio] = SteppingEngine(
             "s2", BatchingEngine(settings.max_waiting), on_load
         )
         self._checkpoints: CheckpointCache[Synthesizer] = CheckpointCache(
@@ -95,13 +101,29 @@ class WaveformEngine:
             CheckpointUnusable: its weights can't be served.
             ValueError: ids, speaker or settings out of range.
         """
+        if request.skip_samples < 0:
+            raise ValueError(f"skip_samples is {request.skip_samples}; it must be 0 or more")
         async with self._checkpoints.lease(request.checkpoint) as synthesizer:
             job = Job(_segment_of(request, synthesizer), request.skip_samples)
-            chunks = self._engine.stream(request.checkpoint, job)
-            async with aclosing(chunks):
+            async with aclosing(self._engine.stream(request.checkpoint, job)) as chunks:
                 async for chunk in chunks:
                     for waveform in chunk.tokens:
+                        assert not isinstance(waveform, EarlyAudio)
                         yield waveform
+
+    async def synthesize_early(self, request: EarlyRequest) -> EarlyAudio:
+        """What new tokens of a growing segment sound like; raises as `synthesize` does."""
+        async with self._checkpoints.lease(request.checkpoint) as synthesizer:
+            segment = _segment_of(request, synthesizer)
+            previous = request.previous
+            if previous is not None:
+                device = segment.speaker.device
+                previous = EarlyChunk(previous.latent.to(device), previous.waveform.to(device))
+            job = Job(segment, early=EarlyPart(request.num_new_tokens, previous))
+            async with aclosing(self._engine.stream(request.checkpoint, job)) as chunks:
+                (audio,) = (await anext(chunks)).tokens
+            assert isinstance(audio, EarlyAudio)
+            return audio
 
     async def _load(self, name: str) -> Synthesizer:
         loop = asyncio.get_running_loop()
@@ -114,13 +136,11 @@ class WaveformEngine:
         return synthesizer
 
 
-def _segment_of(request: WaveformRequest, synthesizer: Synthesizer) -> Segment:
+def _segment_of(request: WaveformRequest | EarlyRequest, synthesizer: Synthesizer) -> Segment:
     """The request on the network's device; ids are checked here, as a GPU would stop over them."""
     codebook_size = synthesizer.config.codebook_size
     if not all(0 <= token < codebook_size for token in request.semantic_tokens):
         raise ValueError(f"semantic tokens must lie in [0, {codebook_size})")
-    if request.skip_samples < 0:
-        raise ValueError(f"skip_samples is {request.skip_samples}; it must be 0 or more")
     device = next(synthesizer.parameters()).device
     return Segment(
         semantic_tokens=torch.tensor(request.semantic_tokens, dtype=torch.int64, device=device),

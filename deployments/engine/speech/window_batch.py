@@ -1,4 +1,4 @@
-"""The segments of one checkpoint that S2 has in work, decoded window by window."""
+"""What S2 has in work of one checkpoint: segments, window by window, and early chunks."""
 
 from __future__ import annotations
 
@@ -6,28 +6,38 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deployments.engine.speech.protocol import Waveform
+from deployments.engine.speech.protocol import EarlyAudio, Waveform
 from models.gpt_sovits.pipeline import FIRST_CHUNK_FRAMES, NEXT_CHUNK_FRAMES
 from models.gpt_sovits.s2.decoding import Window, decode_windows, encode_segments, exact_windows
+from models.gpt_sovits.s2.early_streaming import EarlyChunk, next_early_waveform
 from models.gpt_sovits.s2.segment import Segment
 from models.gpt_sovits.s2.synthesizer import Synthesizer
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a step did to one segment: its next chunk, its end, or both at once."""
+    """What a step did to one job: its next audio, its end, or both at once."""
 
     slot: int
-    token: Waveform | None
+    token: Waveform | EarlyAudio | None
     finish_reason: str | None
 
 
 @dataclass(frozen=True)
+class EarlyPart:
+    """Which tokens of a growing segment are new, and what the ones before left."""
+
+    num_new_tokens: int
+    previous: EarlyChunk | None
+
+
+@dataclass(frozen=True)
 class Job:
-    """A segment, of which the first `skip_samples` samples were delivered before."""
+    """A segment, less the `skip_samples` samples that were delivered before; or its early part."""
 
     segment: Segment
-    skip_samples: int
+    skip_samples: int = 0
+    early: EarlyPart | None = None
 
 
 @dataclass(frozen=True)
@@ -39,14 +49,15 @@ class _Cut:
 
 
 class WindowBatch:
-    """The segments of one checkpoint that are in work: a `Runner` whose tokens are chunks of audio.
+    """The jobs of one checkpoint that are in work: a `Runner` whose tokens are pieces of audio.
 
     A segment's encoder runs once, when it joins. A step decodes one window of up to `max_batch`
-    segments: those without audio so far before the others, which take turns.
+    jobs: those without audio so far before the others, which take turns. An early part is decoded
+    when it joins, by itself, as its encoder sees another stretch of the segment each time.
 
     Args:
         synthesizer: shared, read-only.
-        num_slots: segments at most.
+        num_slots: jobs at most.
         max_batch: windows of one call.
         on_batch: told how many windows each call decodes.
     """
@@ -63,10 +74,27 @@ class WindowBatch:
         self._max_batch = max_batch
         self._on_batch = on_batch
         self._windows: dict[int, deque[_Cut]] = {}
+        self._early: dict[int, EarlyAudio | None] = {}
         self._turns: deque[int] = deque()
 
     def join(self, request: Job) -> int:
-        """Encode a segment; `ValueError` if it does not fit the voice."""
+        """Encode a segment, or decode an early part; `ValueError` if it does not fit the voice."""
+        early = self._decode_early(request.segment, request.early) if request.early else None
+        windows = deque[_Cut]() if early else self._encode(request)
+        slot = self._free.pop()
+        self._early[slot] = early
+        self._windows[slot] = windows
+        self._turns.appendleft(slot)
+        return slot
+
+    def _decode_early(self, segment: Segment, part: EarlyPart) -> EarlyAudio:
+        waveform, held_back = next_early_waveform(
+            self._synthesizer, segment, part.num_new_tokens, previous=part.previous
+        )
+        held_back = EarlyChunk(held_back.latent.cpu().clone(), held_back.waveform.cpu().clone())
+        return EarlyAudio(waveform.cpu().numpy(), held_back)
+
+    def _encode(self, request: Job) -> deque[_Cut]:
         (encoded,) = encode_segments(self._synthesizer, [request.segment])
         hop = self._synthesizer.config.hop_length
         if request.skip_samples > encoded.num_frames * hop:
@@ -74,29 +102,33 @@ class WindowBatch:
                 f"skip_samples is {request.skip_samples}; "
                 f"the segment has {encoded.num_frames * hop} samples"
             )
-        slot = self._free.pop()
-        self._windows[slot] = deque(
+        return deque(
             _Cut(window, max(0, request.skip_samples - window.start * hop))
             for window in exact_windows(encoded, FIRST_CHUNK_FRAMES, NEXT_CHUNK_FRAMES)
             if window.stop * hop > request.skip_samples
         )
-        self._turns.appendleft(slot)
-        return slot
 
     def leave(self, slot: int) -> None:
         """Drop what is left of a segment."""
         if slot not in self._windows:
             raise ValueError(f"slot {slot} holds no segment")
         del self._windows[slot]
+        del self._early[slot]
         self._turns.remove(slot)
         self._free.append(slot)
 
     def step(self) -> list[Decoded]:
-        """The next chunk of the segments whose turn it is."""
-        if nothing_left := [slot for slot in self._turns if not self._windows[slot]]:
-            for slot in nothing_left:
-                self.leave(slot)
-            return [Decoded(slot, None, "end") for slot in nothing_left]
+        """The next audio of the jobs whose turn it is, and the end of those that have it all."""
+        results = [
+            Decoded(slot, self._early[slot], "end")
+            for slot in self._turns
+            if not self._windows[slot]
+        ]
+        for result in results:
+            self.leave(result.slot)
+        return results + self._decode_windows() if self._turns else results
+
+    def _decode_windows(self) -> list[Decoded]:
         slots = [self._turns.popleft() for _ in range(min(self._max_batch, len(self._turns)))]
         self._turns.extend(slots)
         cuts = [self._windows[slot].popleft() for slot in slots]

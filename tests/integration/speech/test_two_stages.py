@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,7 @@ from deployments.engine.speech.checkpoint_files import CheckpointFiles
 from deployments.engine.speech.semantic import max_new_tokens
 from deployments.errors import DamagedRecord, InvalidInput
 from deployments.messages import StageStats
-from models.gpt_sovits.pipeline import SpeechRequest, speak
+from models.gpt_sovits.pipeline import SpeechRequest, speak, speak_early
 from tests.gpt_sovits_store import random_features
 from tests.integration.speech.conftest import Graph
 
@@ -41,7 +41,9 @@ def request_of(seed: int, num_phonemes: int = 30, checkpoint: str = "small@1") -
     )
 
 
-def spoken_alone(graph: Graph, request: TwoStageRequest) -> Waveform:
+def spoken_alone(
+    graph: Graph, request: TwoStageRequest, speak: Callable[..., Iterator[torch.Tensor]] = speak
+) -> Waveform:
     """What the single-request path speaks, in this process."""
     files = CheckpointFiles([graph.store])
     chunks = speak(
@@ -90,6 +92,16 @@ def test_the_graph_speaks_as_the_single_request_path_does(graph: Graph) -> None:
     request = request_of(1)
     heard = asyncio.run(spoken(graph.stages(), request))
     np.testing.assert_array_equal(heard, spoken_alone(graph, request))
+
+
+def test_early_mode_speaks_as_that_of_the_single_request_path(graph: Graph) -> None:
+    request = request_of(1)
+
+    async def scenario() -> Waveform:
+        return np.concatenate([w async for w in graph.stages().speak_early(request)])
+
+    expected = spoken_alone(graph, request, speak_early)
+    np.testing.assert_array_equal(asyncio.run(scenario()), expected)
 
 
 def test_segments_spoken_together_sound_as_they_do_alone(graph: Graph) -> None:

@@ -5,7 +5,8 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ import torch
 
 from deployments.engine.batching.stepping import Load
 from deployments.engine.speech.checkpoint_files import CheckpointFiles, CheckpointUnusable
-from deployments.engine.speech.protocol import Waveform, WaveformRequest
+from deployments.engine.speech.protocol import EarlyRequest, Waveform, WaveformRequest
 from deployments.engine.speech.vocoding import WaveformEngine, WaveformSettings
 from models.gpt_sovits.pipeline import FIRST_CHUNK_FRAMES, NEXT_CHUNK_FRAMES
 from models.gpt_sovits.s2.decoding import stream_exact
+from models.gpt_sovits.s2.early_streaming import stream_early
 from models.gpt_sovits.s2.segment import Segment
 from models.gpt_sovits.s2.synthesizer import Synthesizer
 from tests.gpt_sovits_store import S2, random_features
@@ -154,6 +156,62 @@ def test_leaving_drops_the_windows_that_are_left(make_engine: MakeEngine) -> Non
         return chunks
 
     assert asyncio.run(scenario())
+
+
+def test_early_audio_of_growing_tokens_is_that_of_the_single_path(
+    make_engine: MakeEngine, checkpoint_files: CheckpointFiles
+) -> None:
+    whole = random_request(4)
+    groups = [whole.semantic_tokens[:16], whole.semantic_tokens[16:32], whole.semantic_tokens[32:]]
+
+    async def scenario() -> list[Waveform]:
+        engine = make_engine()
+        waveforms, tokens, held_back = [], (), None
+        for group in groups:
+            tokens += group
+            request = EarlyRequest(
+                whole.checkpoint, tokens, len(group), whole.phoneme_ids, whole.reference,
+                whole.seed, whole.speed, held_back,
+            )  # fmt: skip
+            audio = await engine.synthesize_early(request)
+            waveforms.append(audio.waveform)
+            held_back = audio.held_back
+        assert held_back is not None
+        return [*waveforms, held_back.waveform.numpy()]
+
+    alone = stream_early(
+        synthesizer_of(checkpoint_files, whole.checkpoint),
+        partial(
+            Segment,
+            phoneme_ids=torch.tensor(whole.phoneme_ids),
+            speaker=whole.reference.speaker,
+            seed=whole.seed,
+            speed=whole.speed,
+        ),
+        [torch.tensor(group) for group in groups],
+    )
+    for waveform, expected in zip(asyncio.run(scenario()), alone, strict=True):
+        np.testing.assert_array_equal(waveform, expected.numpy())
+
+
+@pytest.mark.parametrize("num_new_tokens", [0, 71])
+def test_an_early_request_that_brings_nothing_new_fails_alone(
+    make_engine: MakeEngine, num_new_tokens: int
+) -> None:
+    good = random_request(1)
+    bad = EarlyRequest(
+        good.checkpoint, good.semantic_tokens, num_new_tokens, good.phoneme_ids, good.reference,
+        good.seed,
+    )  # fmt: skip
+
+    async def scenario() -> list[Any]:
+        engine = make_engine()
+        calls = (chunks_of(engine, good), engine.synthesize_early(bad))
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    chunks, failed = asyncio.run(scenario())
+    assert isinstance(failed, ValueError)
+    assert len(chunks) > 1
 
 
 @pytest.mark.parametrize(
