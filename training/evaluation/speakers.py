@@ -27,7 +27,7 @@ from models.kokoro.pipeline import KokoroEngine
 from models.kokoro.pipeline import speak as speak_kokoro
 from models.kokoro.voice import ENGINE as KOKORO
 from models.kokoro.voice import KokoroVoice
-from models.storage import ObjectStore, RecordId, VersionedRecords
+from models.storage import ObjectNotFound, ObjectStore, VersionedRecords
 from models.text.frontend import analyze
 from training.evaluation.recording import Recording, decode
 
@@ -128,17 +128,17 @@ class GptSovitsSpeaker:
     def __init__(self, voice: PublishedVoice, stores: Sequence[ObjectStore]) -> None:
         self.voice = f"{voice.voice_id}@{voice.version}"
         self._voice = voice
-        self._files = _Files(stores)
+        self._stores = stores
         checkpoints = VersionedRecords(stores, "checkpoints", "{version}/checkpoint.json")
         record = checkpoints.resolve(voice.checkpoint)
         checkpoint_from_json(checkpoints.read_bytes(record))
         with tempfile.TemporaryDirectory() as folder:
             for name in _CHECKPOINT_FILES:
-                content = self._files.read(f"checkpoints/{record.name}/{record.version}/{name}")
+                content = _read(stores, f"checkpoints/{record.name}/{record.version}/{name}")
                 (Path(folder) / name).write_bytes(content)
             self._decoder = S1Decoder(load_s1(Path(folder) / "s1.json"))
             self._synthesizer = load_s2(Path(folder) / "s2.json")
-        self._reference = features_from_bytes(self._read(voice.references[0].features))
+        self._reference = features_from_bytes(self._file(voice.references[0].features))
 
     def speak(self, text: str) -> Recording:
         sample_rate = self._synthesizer.config.sample_rate
@@ -155,24 +155,20 @@ class GptSovitsSpeaker:
         return Recording(np.concatenate(parts), sample_rate)
 
     def clips(self) -> list[Recording]:
-        return [decode(self._read(reference.clip)) for reference in self._voice.references]
+        return [decode(self._file(reference.clip)) for reference in self._voice.references]
 
-    def _read(self, name: str) -> bytes:
-        return self._files.read(f"voices/{self._voice.voice_id}/{self._voice.version}/{name}")
+    def _file(self, name: str) -> bytes:
+        return _read(self._stores, f"voices/{self._voice.voice_id}/{self._voice.version}/{name}")
 
 
-class _Files:
-    """Objects of several layers; the first that has one wins."""
-
-    def __init__(self, stores: Sequence[ObjectStore]) -> None:
-        self._stores = stores
-
-    def read(self, key: str) -> bytes:
-        for store in self._stores[:-1]:
-            folder, _, name = key.rpartition("/")
-            if name in store.children(folder):
-                return store.read(key)
-        return self._stores[-1].read(key)
+def _read(stores: Sequence[ObjectStore], key: str) -> bytes:
+    """An object of the first layer that has it."""
+    for store in stores:
+        try:
+            return store.read(key)
+        except ObjectNotFound:
+            continue
+    raise ObjectNotFound(f"no object {key!r}")
 
 
 class LocalVoices:
@@ -191,7 +187,7 @@ class LocalVoices:
             models.storage.StorageError: there is none.
             ValueError: its document, or a file of it, can't be used.
         """
-        record: RecordId = self._records.resolve(reference)
+        record = self._records.resolve(reference)
         document = self._records.read(record)
         if document.get("engine") == KOKORO:
             if self._kokoro is None:
