@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,28 +28,33 @@ class AwsAccess:
     endpoint_url: str | None = field(default=None, repr=False)
 
     def client(self, service: str) -> Any:
-        """A client of `s3` or `sqs` for all threads; its retries and its time are bounded."""
-        # Imported late: it takes half a second, and a service that stores in a folder needs none.
-        import boto3
-        from botocore.config import Config
+        """The one client of `s3` or `sqs`, for all threads; its retries and time are bounded."""
+        return _client(self, service)
 
-        session = boto3.session.Session(
-            aws_access_key_id=self.access_key_id,
-            aws_secret_access_key=self.secret_access_key,
-            aws_session_token=self.session_token,
-            region_name=self.region,
-        )
-        return session.client(
-            service,
-            region_name=session.region_name or "us-east-1",
-            endpoint_url=self.endpoint_url,
-            config=Config(
-                connect_timeout=_CONNECT_TIMEOUT_S,
-                read_timeout=_READ_TIMEOUT_S,
-                retries={"mode": "standard", "total_max_attempts": _MAX_ATTEMPTS},
-                max_pool_connections=32,
-                # Other servers than AWS's do not all know the newer default checksums.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
+
+@functools.cache  # a client takes a quarter of a second to make, and all stores can share it
+def _client(access: AwsAccess, service: str) -> Any:
+    # Imported late: it takes half a second, and a service that stores in a folder needs none.
+    import boto3
+    from botocore.config import Config
+
+    session = boto3.session.Session(
+        aws_access_key_id=access.access_key_id,
+        aws_secret_access_key=access.secret_access_key,
+        aws_session_token=access.session_token,
+        region_name=access.region,
+    )
+    return session.client(
+        service,
+        region_name=session.region_name or "us-east-1",
+        endpoint_url=access.endpoint_url,
+        config=Config(
+            connect_timeout=_CONNECT_TIMEOUT_S,
+            read_timeout=_READ_TIMEOUT_S,
+            retries={"mode": "standard", "total_max_attempts": _MAX_ATTEMPTS},
+            max_pool_connections=32,
+            # Other servers than AWS's do not all know the newer default checksums.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
