@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from models.gpt_sovits.s1.guided_attention import (
+    alignment_loss,
     guided_attention_loss,
     recorded_projections,
     text_scores,
@@ -89,6 +90,36 @@ def test_masked_positions_leave_gradients_finite() -> None:
     guided_attention_loss(scores, torch.zeros(2, 12), is_phoneme, is_token, 0.05).backward()
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
     assert gradients and all(bool(gradient.isfinite().all()) for gradient in gradients)
+
+
+def test_alignment_adds_up_every_way_to_read_the_text_in_order() -> None:
+    is_phoneme = torch.tensor([[False, True, True]])
+    is_token = torch.tensor([[True, True, True, False]])
+    scores = torch.randn(1, 1, 4, 3 + 4, generator=torch.Generator().manual_seed(0))
+    scores[..., 0] = -torch.inf
+    blank = torch.full((4, 1), -1.0)
+    blank_or, first, second = torch.cat((blank, scores[0, 0, :, 1:3]), 1).softmax(-1).unbind(1)
+    # Three tokens: each phoneme once or more, in order, silence anywhere.
+    b, x, y = (row.tolist() for row in (blank_or, first, second))
+    total = sum(
+        (
+            x[0] * x[1] * y[2],
+            x[0] * y[1] * y[2],
+            b[0] * x[1] * y[2],
+            x[0] * b[1] * y[2],
+            x[0] * y[1] * b[2],
+        )
+    )
+    loss = alignment_loss(scores, is_phoneme, is_token)
+    torch.testing.assert_close(loss, -torch.tensor(total).log())
+
+
+def test_a_text_longer_than_its_audio_is_not_asked_to_align() -> None:
+    is_phoneme, is_token = torch.ones(1, 5, dtype=torch.bool), torch.ones(1, 3, dtype=torch.bool)
+    scores = torch.randn(1, 2, 3, 8, requires_grad=True)
+    loss = alignment_loss(scores, is_phoneme, is_token)
+    (gradient,) = torch.autograd.grad(loss, scores)
+    assert float(loss.detach()) == 0.0 and not bool(gradient.any())
 
 
 def test_text_is_spread_over_a_clips_time_and_a_pairs_halves() -> None:

@@ -3,8 +3,9 @@
 A small network on little data learns to continue speech long before it learns to read. Some heads
 are therefore asked to keep their attention near where the text should be by then (Tachibana et al.,
 2018, "Efficiently trainable text-to-speech system based on deep convolutional networks with guided
-attention"); here as the negative logarithm of the attention that falls there. The weights' format
-does not change, and once heads look at the text the term is taken away.
+attention"); here as the negative logarithm of the attention that falls there. Or they are asked to
+read the text in order, at whatever pace. The weights' format does not change, and once heads look
+at the text the terms can be taken away.
 """
 
 from __future__ import annotations
@@ -13,9 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.gpt_sovits.s1.network import Text2Semantic, visible_keys
+
+# As in RAD-TTS: below the scores of a trained head, above those of phonemes far away.
+_BLANK_SCORE = -1.0
+_NEVER_READ = -1e4
 
 
 @contextmanager
@@ -91,3 +97,38 @@ def guided_attention_loss(
     near = (scores[..., :num_phonemes] - 0.5 * distance.square()[:, None]).logsumexp(dim=3)
     per_token = (scores.logsumexp(dim=3) - near).mean(dim=1)
     return per_token.masked_fill(~is_token, 0.0).sum()
+
+
+def alignment_loss(scores: Tensor, is_phoneme: Tensor, is_token: Tensor) -> Tensor:
+    """Minus the log-probability that attention reads the text once, from first to last, summed.
+
+    All monotonic ways to walk through the text are added up (Shih et al., 2021, "RAD-TTS", as CTC),
+    so that unlike ``guided_attention_loss`` it needs no idea of when a phoneme is spoken.
+
+    Args:
+        scores: (batch, head, token, phoneme + token), see ``text_scores``.
+        is_phoneme, is_token: (batch, phoneme), padded on the left, and (batch, token), bool.
+
+    Returns:
+        A scalar: the sum over rows of the mean over heads; 0 for a row with fewer tokens than
+        phonemes, which cannot be read so.
+    """
+    num_phonemes = is_phoneme.shape[1]
+    num_heads = scores.shape[1]
+    # CTC's gradient is not finite at -inf.
+    text = scores[..., :num_phonemes].flatten(0, 1).clamp(min=_NEVER_READ)
+    # CTC's blank is class 0: a token that speaks no phoneme, at a score of its own.
+    log_probs = F.pad(text, (1, 0), value=_BLANK_SCORE).log_softmax(dim=2)
+    lens = is_phoneme.sum(dim=1).repeat_interleave(num_heads)
+    # Texts are padded on the left, so the classes of a row end with the last column.
+    steps = torch.arange(num_phonemes, device=lens.device)
+    classes = (num_phonemes - lens).unsqueeze(1) + 1 + steps
+    loss: Tensor = F.ctc_loss(
+        log_probs.transpose(0, 1),
+        classes.clamp(max=num_phonemes),
+        is_token.sum(dim=1).repeat_interleave(num_heads),
+        lens,
+        reduction="sum",
+        zero_infinity=True,
+    )
+    return loss / num_heads

@@ -33,9 +33,13 @@ class AdamWArgs(StrictModel):
 
 
 class GuidedAttentionArgs(StrictModel):
-    """Which heads are asked to look at the text, and how strongly."""
+    """Which heads are asked to look at the text, and how strongly.
+
+    ``weight`` is of where evenly spoken text would be, ``alignment_weight`` of reading in order.
+    """
 
     weight: Schedule = _NEVER
+    alignment_weight: Schedule = _NEVER
     sigma: float = Field(default=0.07, gt=0, description="width, as a share of the text's length")
     layers: list[int] = Field(default=[1, 2, 3], min_length=1)
     num_heads: int = Field(default=2, ge=1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from models.gpt_sovits.s1.guided_attention import (
+    alignment_loss,
     guided_attention_loss,
     recorded_projections,
     text_scores,
@@ -20,6 +21,7 @@ from models.gpt_sovits.s1.loss import (
     teacher_forced_logits,
 )
 from models.gpt_sovits.s1.network import Text2Semantic
+from training.loops.s1.args import GuidedAttentionArgs
 from training.loops.s1.data import S1TrainingBatch
 
 _IGNORED = -100
@@ -47,9 +49,8 @@ def losses(
     batch: S1TrainingBatch,
     has_padding: bool,
     label_smoothing: float,
-    guided_layers: Sequence[int] = (),
-    num_guided_heads: int = 0,
-    sigma: float = 0.0,
+    guidance: GuidedAttentionArgs,
+    guided_by: Collection[str] = (),
 ) -> dict[str, Tensor]:
     """The terms of one batch; added over workers they are those of the whole batch.
 
@@ -58,13 +59,15 @@ def losses(
         batch: of this worker.
         has_padding: count the end tokens that fill short rows, as the reference does.
         label_smoothing: of the cross-entropy.
-        guided_layers, num_guided_heads, sigma: of guided attention; no layers for none.
+        guidance: which heads to look at.
+        guided_by: which of the last two terms are wanted.
 
     Returns:
         ``cross_entropy`` and ``preference`` (0 without) summed as in ``models...s1.loss``, and
-        ``guided_attention`` (0 without) summed over tokens.
+        ``guided_attention`` and ``alignment`` (0 without) summed over tokens.
     """
-    with recorded_projections(network, guided_layers) as projections:
+    layers = guidance.layers if guided_by else ()
+    with recorded_projections(network, layers) as projections:
         logits = teacher_forced_logits(network, batch.clean, batch.inputs)
     targets = batch.targets if has_padding else real_targets(batch.clean, batch.targets)
     zero = logits.new_zeros((), dtype=torch.float32)
@@ -72,13 +75,15 @@ def losses(
         "cross_entropy": cross_entropy(logits, targets, label_smoothing),
         "preference": zero,
         "guided_attention": zero,
+        "alignment": zero,
     }
     if batch.rejected:
         share = len(batch.rejected) / batch.num_rows
         terms["preference"] = share * _preference(network, batch, logits)
-    if projections:
-        guided = [_guided(network, batch, p, num_guided_heads, sigma) for p in projections]
-        terms["guided_attention"] = torch.stack(guided).mean()
+    for projection in projections:
+        of_layer = _attention_terms(network, batch, projection, guidance, guided_by)
+        for name, term in of_layer.items():
+            terms[name] = terms[name] + term / len(projections)
     return terms
 
 
@@ -93,17 +98,25 @@ def _preference(network: Text2Semantic, batch: S1TrainingBatch, logits: Tensor) 
     return preference_loss(logits, batch.targets, worse_logits, worse_targets)
 
 
-def _guided(
+def _attention_terms(
     network: Text2Semantic,
     batch: S1TrainingBatch,
     projection: Tensor,
-    num_heads: int,
-    sigma: float,
-) -> Tensor:
+    guidance: GuidedAttentionArgs,
+    guided_by: Collection[str],
+) -> dict[str, Tensor]:
     clean = batch.clean
     num_phonemes, num_tokens = clean.phoneme_ids.shape[1], clean.tokens.shape[1]
     padding = num_phonemes - clean.phoneme_lens.unsqueeze(1)
     is_phoneme = torch.arange(num_phonemes, device=projection.device) >= padding
     is_token = torch.arange(num_tokens, device=projection.device) < clean.token_lens.unsqueeze(1)
-    scores = text_scores(projection, network.config.num_heads, num_heads, is_phoneme, is_token)
-    return guided_attention_loss(scores, batch.expected_phoneme, is_phoneme, is_token, sigma)
+    num_heads = network.config.num_heads
+    scores = text_scores(projection, num_heads, guidance.num_heads, is_phoneme, is_token)
+    terms = {}
+    if "guided_attention" in guided_by:
+        terms["guided_attention"] = guided_attention_loss(
+            scores, batch.expected_phoneme, is_phoneme, is_token, guidance.sigma
+        )
+    if "alignment" in guided_by:
+        terms["alignment"] = alignment_loss(scores, is_phoneme, is_token)
+    return terms

@@ -63,7 +63,11 @@ class S1Stage:
         """One step of the optimizer on some batches."""
         args = self.args
         rate = args.optimizer.lr.value(update, epoch)
-        guidance = args.guided_attention.weight.value(update, epoch)
+        weights = {
+            "guided_attention": args.guided_attention.weight.value(update, epoch),
+            "alignment": args.guided_attention.alignment_weight.value(update, epoch),
+        }
+        guided_by = [name for name, weight in weights.items() if weight]
         self.network.train()
         totals: dict[str, Tensor] = {}
         for batch in batches:
@@ -72,12 +76,10 @@ class S1Stage:
                 moved(batch, self.world.device),
                 has_padding=not self._is_averaged,
                 label_smoothing=args.label_smoothing,
-                guided_layers=args.guided_attention.layers if guidance else (),
-                num_guided_heads=args.guided_attention.num_heads,
-                sigma=args.guided_attention.sigma,
+                guidance=args.guided_attention,
+                guided_by=guided_by,
             )
-            objective = terms["cross_entropy"] + terms["preference"]
-            objective = objective + guidance * terms["guided_attention"]
+            objective = torch.stack([weights.get(n, 1.0) * t for n, t in terms.items()]).sum()
             if self._is_averaged:
                 objective = objective / (batch.num_targets * len(batches))
             self.gradients.backward(objective)
@@ -86,7 +88,7 @@ class S1Stage:
                 totals[name] = totals[name] + share if name in totals else share
         self.gradients.set_learning_rate(rate)
         norm = self.gradients.step()
-        return Update(totals, {"gradient_norm": norm, "lr": rate, "guidance": guidance})
+        return Update(totals, {"gradient_norm": norm, "lr": rate})
 
     def validate(self, journal: Journal, update: int) -> dict[str, float]:
         """See ``S1Validation``."""
