@@ -126,8 +126,9 @@ class EncodedClip:
 class VoiceEncoderServer:
     """One clip at a time, off the event loop; a call that is cancelled ends at its next step.
 
-    The models take some 700 MB and most services register no voice on most days: they are loaded
-    with the first clip. That their files are there is checked at the start.
+    Whisper takes 0.5 GB as a recogniser and as much as an encoder, and most services register no
+    voice on most days: each is loaded for a clip, which costs a second or two, and let go. That the
+    files are there is checked at the start.
 
     Args:
         storage_root: absolute folder or address of the published checkpoints.
@@ -210,7 +211,6 @@ class ClipEncoder:
         self._hubert_folder = hubert_folder
         self._num_threads = num_threads
         self._weights = lru_cache(_MAX_CHECKPOINTS)(self._load)
-        self._ssl_encoder = lru_cache(self._load_ssl_encoder)
 
     def encode(
         self, request: ClipRequest, checkpoint: str, has_left: threading.Event
@@ -228,7 +228,7 @@ class ClipEncoder:
         if request.same_speaker_as is not None:
             self._checker.check_same_speaker(clip, load_audio(request.same_speaker_as))
         _go_on(has_left)
-        heard = self._recognizer.transcribe(
+        heard = Recognizer(self._num_threads).transcribe(
             clip.audio.waveform.numpy(), clip.audio.sample_rate, request.language
         )
         transcript = _transcript(request, heard)
@@ -253,16 +253,12 @@ class ClipEncoder:
     def _checker(self) -> ClipChecker:
         return ClipChecker(SpeakerEncoder(require_speaker_encoder()))
 
-    @cached_property
-    def _recognizer(self) -> Recognizer:
-        return Recognizer(self._num_threads)
-
     def _load(self, checkpoint: str) -> tuple[PublishedCheckpoint, Synthesizer]:
         synthesizer = self._files.synthesizer(checkpoint)
         record = self._checkpoints.resolve(checkpoint)
         return checkpoint_from_json(self._checkpoints.read_bytes(record)), synthesizer
 
-    def _load_ssl_encoder(self, ssl: SslName) -> SslEncoder:
+    def _ssl_encoder(self, ssl: SslName) -> SslEncoder:
         if ssl == "whisper-base":
             return WhisperEncoder.load(self._num_threads)
         if self._hubert_folder is None:
