@@ -6,6 +6,7 @@ is one, and repeats it on the reply.
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 
@@ -19,6 +20,8 @@ from deployments.errors import InvalidInput
 from deployments.metrics import RequestMetrics
 from deployments.problems import to_speech_error
 from serve_app.problems import render
+
+logger = logging.getLogger("ray.serve")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
@@ -42,12 +45,12 @@ class RequestContextMiddleware:
         is_id = _REQUEST_ID.fullmatch(request_id) is not None
         timings = enter_request(request_id if is_id else "-")
         started = time.perf_counter()
-        has_started = False
+        status: int | None = None
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal has_started
+            nonlocal status
             if message["type"] == "http.response.start":
-                has_started = True
+                status = message["status"]
                 timings.add("total", time.perf_counter() - started)
                 MutableHeaders(scope=message)["server-timing"] = timings.header()
             await send(message)
@@ -61,13 +64,27 @@ class RequestContextMiddleware:
         except ClientDisconnect:
             return
         except Exception as error:
-            if has_started:
+            if status is not None:
                 raise  # no status is left to send: the server breaks the connection off
             reply = render(Request(scope), to_speech_error(error))
             await reply(scope, receive, send_with_headers)
         finally:
-            if slug := scope["state"].get("error_slug"):
-                self._metrics.failed(slug, getattr(scope.get("route"), "path", "none"))
+            self._note(scope, status, time.perf_counter() - started)
+
+    def _note(self, scope: Scope, status: int | None, duration_s: float) -> None:
+        """Count and log what became of a request; nothing of what it said. Serve adds its id."""
+        route = getattr(scope.get("route"), "path", "none")
+        slug = scope["state"].get("error_slug")
+        if slug is not None:
+            self._metrics.failed(slug, route)
+        logger.info(
+            "%s %s %s %.0f ms",
+            scope["method"],
+            route,
+            status or "left",
+            1000 * duration_s,
+            extra={"caller": scope["state"].get("caller"), "error": slug},
+        )
 
 
 class HeadMiddleware:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncIterator
 
+from deployments.driver.iteration import closing
 from deployments.problems import to_speech_error
 from serve_app.problems import openai_document
 from serve_app.sse import event
@@ -17,10 +18,11 @@ async def speech_events(audio: AsyncIterator[bytes], text: str) -> AsyncIterator
     """
     num_bytes = 0
     try:
-        async for piece in audio:
-            num_bytes += len(piece)
-            encoded = base64.b64encode(piece).decode()
-            yield event({"type": "speech.audio.delta", "audio": encoded})
+        async with closing(audio):
+            async for piece in audio:
+                num_bytes += len(piece)
+                encoded = base64.b64encode(piece).decode()
+                yield event({"type": "speech.audio.delta", "audio": encoded})
     except Exception as error:
         document = openai_document(to_speech_error(error), None)
         yield event({"type": "error", **document})

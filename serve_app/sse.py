@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from fastapi.responses import StreamingResponse
+from deployments.driver.iteration import closing
+from serve_app.streaming import LiveReply
 
 _KEEP_ALIVE_S = 15.0
 _KEEP_ALIVE = b": still working\n\n"
@@ -23,9 +24,9 @@ def event(data: Mapping[str, Any], name: str | None = None) -> bytes:
 
 def event_stream(
     events: AsyncIterator[bytes], headers: Mapping[str, str] | None = None
-) -> StreamingResponse:
+) -> LiveReply:
     """A reply of events; comments fill pauses, so that no proxy takes it for dead."""
-    return StreamingResponse(
+    return LiveReply(
         _with_keep_alive(events),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **(headers or {})},
@@ -34,20 +35,21 @@ def event_stream(
 
 async def _with_keep_alive(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     upcoming: asyncio.Task[bytes] | None = None
-    try:
-        while True:
-            upcoming = upcoming or asyncio.ensure_future(anext(events))
-            done, _ = await asyncio.wait({upcoming}, timeout=_KEEP_ALIVE_S)
-            if not done:
-                yield _KEEP_ALIVE
-                continue
-            finished, upcoming = upcoming, None
-            try:
-                yield finished.result()
-            except StopAsyncIteration:
-                return
-    finally:
-        if upcoming is not None:
-            upcoming.cancel()
-            with suppress(asyncio.CancelledError, StopAsyncIteration):
-                await upcoming
+    async with closing(events):
+        try:
+            while True:
+                upcoming = upcoming or asyncio.ensure_future(anext(events))
+                done, _ = await asyncio.wait({upcoming}, timeout=_KEEP_ALIVE_S)
+                if not done:
+                    yield _KEEP_ALIVE
+                    continue
+                finished, upcoming = upcoming, None
+                try:
+                    yield finished.result()
+                except StopAsyncIteration:
+                    return
+        finally:
+            if upcoming is not None:
+                upcoming.cancel()
+                with suppress(asyncio.CancelledError, StopAsyncIteration):
+                    await upcoming

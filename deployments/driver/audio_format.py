@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
+from deployments.driver.iteration import closing
 from deployments.driver.pcm import encode_pcm16, to_pcm16, wav_header
 from deployments.errors import UnsupportedFormat
 
@@ -94,12 +95,13 @@ def encode_whole(waveform: NDArray[np.float32], encoding: AudioFormat, sample_ra
 
 async def encode_stream(
     waveforms: AsyncIterator[NDArray[np.float32]], encoding: AudioFormat, sample_rate: int
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """The bytes of a recording, as its waveform arrives in pieces."""
     encoder = encoding.encoder(sample_rate)
-    async for waveform in waveforms:
-        if encoded := encoder.feed(waveform):
-            yield encoded
+    async with closing(waveforms):
+        async for waveform in waveforms:
+            if encoded := encoder.feed(waveform):
+                yield encoded
     if rest := encoder.finish():
         yield rest
 

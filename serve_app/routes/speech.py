@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from fastapi import APIRouter, Response
-from fastapi.responses import StreamingResponse
 
 from deployments.driver.audio_format import AudioFormat, audio_format, encode_stream
 from deployments.driver.iteration import peek
@@ -19,6 +18,7 @@ from serve_app.schemas import OpenAIModel, OpenAIModels
 from serve_app.speaking import spoken
 from serve_app.speech_events import speech_events
 from serve_app.sse import event_stream
+from serve_app.streaming import LiveReply
 from serve_app.voices import visible_voice
 
 router = APIRouter(tags=["OpenAI"])
@@ -47,7 +47,7 @@ _ANY_RATE = ("wav", "flac", "pcm")
         **openai_errors(UnknownVoice, UnknownModel, UnsupportedFormat, body=True, audio=True),
     },
 )
-async def speech(body: SpeechRequest, edge: Parts, caller: Caller) -> StreamingResponse:
+async def speech(body: SpeechRequest, edge: Parts, caller: Caller) -> LiveReply:
     """Speak a text; the audio streams while later sentences are still being made."""
     if body.model not in SPEECH_MODELS:
         known = ", ".join(SPEECH_MODELS)
@@ -63,7 +63,7 @@ async def speech(body: SpeechRequest, edge: Parts, caller: Caller) -> StreamingR
     headers = {"X-Sample-Rate": str(sample_rate)}
     if body.stream_format == "sse":
         return event_stream(speech_events(audio, body.input), headers)
-    return StreamingResponse(audio, media_type=encoding.media_type, headers=headers)
+    return LiveReply(audio, media_type=encoding.media_type, headers=headers)
 
 
 @router.get("/v1/models", responses=openai_errors())
