@@ -8,8 +8,9 @@ import pytest
 from deployments.errors import InvalidInput, JobNotFinished, NotReady, UnknownJob
 from deployments.jobs.client import JobClient, WebhookPolicy
 from deployments.jobs.errors import IdempotencyConflict, JobFinished
+from deployments.jobs.files import AttemptFiles
 from deployments.jobs.ids import folder_of
-from deployments.jobs.job import Job
+from deployments.jobs.job import Job, JobOutput, JobRequest
 from deployments.jobs.store import JobStore
 from deployments.jobs.worker import JobWorker, Work
 from models.storage import FolderStore, ObjectStore, StorageUnavailable
@@ -79,7 +80,9 @@ def test_a_caller_who_leaves_cancels_nothing(objects: ObjectStore) -> None:
     assert work.stopped == []
 
 
-def test_a_waiter_outlives_a_runner_that_is_lost(objects: ObjectStore) -> None:
+def test_a_waiter_outlives_a_runner_that_is_lost(
+    objects: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scenario(jobs: JobClient) -> Job:
         job = await jobs.submit("synthesize", BODY)
         wait = jobs._runner.wait.remote
@@ -90,7 +93,7 @@ def test_a_waiter_outlives_a_runner_that_is_lost(objects: ObjectStore) -> None:
                 raise lost.pop()
             return wait(*args)
 
-        jobs._runner.wait.remote = dies_once
+        monkeypatch.setattr(jobs._runner.wait, "remote", dies_once)
         return await jobs.wait(job.id, 10)
 
     assert run(objects, speak, scenario).status == "succeeded"
@@ -166,7 +169,7 @@ def test_twenty_equal_submits_at_once_are_one_job(objects: ObjectStore) -> None:
 
     begun = []
 
-    async def work(request, files):  # type: ignore[no-untyped-def]
+    async def work(request: JobRequest, files: AttemptFiles) -> JobOutput:
         begun.append(request.id)
         return await speak(request, files)
 
