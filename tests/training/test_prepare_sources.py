@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from training.data.config import AiHubInput, LabelFields, ListInput
+from training.data.labels import with_label
 from training.data.sources import (
     Rejected,
     Rejection,
@@ -15,7 +16,6 @@ from training.data.sources import (
     Source,
     find_sources,
     shards_of,
-    with_label,
 )
 from training.loops.strict import ConfigError
 

@@ -28,9 +28,10 @@ from training.data.checks import (
     check_speech,
 )
 from training.data.config import Augmentation, PrepareConfig
+from training.data.labels import with_label
 from training.data.prepared import SAMPLE_RATE
 from training.data.slicing import cut_at_silence, deal_out
-from training.data.sources import COPY_PREFIX, Rejected, Rejection, Source, with_label
+from training.data.sources import COPY_PREFIX, Rejected, Rejection, Source
 
 # One clip is one item however many sentences it has.
 _WHOLE = SplitLimits(max_chars=10_000, min_chars=10_000, first_chars=None)
