@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from pydantic import Field
@@ -95,9 +95,14 @@ class JobRunner:
         """A caller has canceled a job."""
         self._worker.job_ended(job_id)
 
-    async def __del__(self) -> None:
-        # Serve awaits this when it stops a replica: the next one need not wait for the leases.
-        await self._worker.stop()
+    def __del__(self) -> Awaitable[None] | None:
+        """Give the jobs back: the next runner need not wait until the leases run out.
+
+        Serve calls this when it stops a replica, and awaits what it returns; Python calls it once
+        more, perhaps on a runner whose constructor has failed.
+        """
+        worker = getattr(self, "_worker", None)
+        return worker.stop() if worker is not None and worker.is_alive else None
 
 
 job_runner_deployment = serve.deployment(
