@@ -10,6 +10,7 @@ With --url a running service speaks; without it the models speak in this process
     DIR/report.md     the quality table and the sentences understood worst
     DIR/report.html   the same with plots and players, in one file
     DIR/report.svg    the plots
+                      (another name than report with --name)
 
 Exit status: 0 if the voice passes its gates, 1 if it fails one, 2 if nothing could be measured.
 """
@@ -22,6 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from models import assets
@@ -123,17 +125,17 @@ def run(
     return Result(report, {p.speaker.voice: _recordings(p) for p in performances})
 
 
-def write(result: Result, folder: Path, bit_rate: int) -> None:
+def write(result: Result, folder: Path, bit_rate: int, name: str = "report") -> None:
     """Write the four files of a report."""
     folder.mkdir(parents=True, exist_ok=True)
     report = result.report
-    for name, content in (
-        ("report.json", to_json(report)),
-        ("report.md", to_markdown(report, picture="report.svg")),
-        ("report.svg", plots(report)),
-        ("report.html", to_html(report, result.recordings, bit_rate)),
+    for suffix, content in (
+        ("json", to_json(report)),
+        ("md", to_markdown(report, picture=f"{name}.svg")),
+        ("svg", plots(report)),
+        ("html", to_html(report, result.recordings, bit_rate)),
     ):
-        (folder / name).write_text(content, encoding="utf-8")
+        (folder / f"{name}.{suffix}").write_text(content, encoding="utf-8")
 
 
 def _anchors(speaker: Speaker, config: EvaluateConfig) -> list[Recording]:
@@ -164,8 +166,11 @@ def _evaluate(
     config: EvaluateConfig,
 ) -> Evaluation:
     voice = performance.speaker.voice
+    # Another version of the same voice is nobody it could be mistaken for.
+    others = {name: other for name, other in references.items() if _id(name) != _id(voice)}
+    compared = {voice: references[voice], **others}
     listener = Judge(
-        listeners.transcriber, listeners.embedder, listeners.panel, references, config.language
+        listeners.transcriber, listeners.embedder, listeners.panel, compared, config.language
     )
     sentences = tuple(
         listener.listen(spoken, voice, performance.is_local) for spoken in performance.sentences
@@ -178,12 +183,17 @@ def _evaluate(
     missing = dict(listeners.panel.missing)
     if not performance.is_local:
         missing["CPU time and memory"] = "a service does not say"
-    if len(references) == 1:
+    if not others:
         summary["confusion_rate"] = None
         missing["multi-speaker confusion"] = "no other voice to compare with"
     if not long_texts:
         missing["long-form success"] = "no long texts were asked for"
     return Evaluation(voice, performance.speaker.engine, sentences, long_texts, summary, missing)
+
+
+def _id(voice: str) -> str:
+    """A voice without its version."""
+    return voice.partition("@")[0]
 
 
 def _conditions(config: EvaluateConfig, evaluations: Sequence[Evaluation]) -> dict[str, str]:
@@ -227,6 +237,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder of the report")
+    parser.add_argument("--name", default="report", help="of the report's files")
     parser.add_argument("--voice", help="instead of that of the configuration")
     parser.add_argument("--against", help="a second voice, shown beside the first")
     parser.add_argument("--url", help="base address of a running service")
@@ -247,6 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _arguments(arguments)
     try:
         config = _config(args)
+        torch.set_num_threads(config.num_threads)
         voices = [config.voice, *([args.against] if args.against else [])]
         result = run(
             config,
@@ -257,7 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return EXIT_NOTHING_MEASURED
-    write(result, args.out, config.player_bit_rate)
+    write(result, args.out, config.player_bit_rate, args.name)
     print(to_markdown(result.report))
     return EXIT_PASSED if result.report.passes else EXIT_FAILED
 

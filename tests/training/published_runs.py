@@ -12,7 +12,7 @@ from torch import Tensor
 from models.checkpoints import Checkpoint, Kind, write_native
 from models.gpt_sovits.published import SslName
 from models.gpt_sovits.s1.config import S1Config
-from models.gpt_sovits.s1.network import Text2Semantic
+from models.gpt_sovits.s1.network import Text2Semantic, TransformerLayer
 from models.ssl.encoder import SslEncoder
 from tests.unit.s2.voices import SMALL, small_voice
 from training.publishing.config import PublishArgs
@@ -55,8 +55,10 @@ def write_runs(folder: Path) -> None:
 
 def _taciturn(network: Text2Semantic) -> Text2Semantic:
     """Prefers to end: random weights would speak for a minute."""
+    last = network.layers[-1]
+    assert isinstance(last, TransformerLayer)
     with torch.no_grad():
-        network.layers[-1].feed_forward_norm.bias.fill_(0.5)
+        last.feed_forward_norm.bias.fill_(0.5)
         network.output.weight[S1.end_token].fill_(2.0)
     return network
 

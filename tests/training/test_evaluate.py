@@ -40,9 +40,8 @@ class ToneVoice:
         spoil: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda waveform: waveform,
     ) -> None:
         self.voice = voice
-        self.spoken: dict[float, str] = {}
-        self._pitch_hz = PITCH_HZ[hums_like or voice]
-        self._own_pitch_hz = PITCH_HZ[voice]
+        self._own_pitch_hz = PITCH_HZ[voice.partition("@")[0]]
+        self._pitch_hz = PITCH_HZ[hums_like] if hums_like else self._own_pitch_hz
         self._spoil = spoil
 
     def speak(self, text: str) -> Recording:
@@ -155,6 +154,11 @@ def test_missing_predictor_is_reported_and_fails_its_gate(config: EvaluateConfig
 def test_without_another_voice_confusion_is_not_measured(config: EvaluateConfig) -> None:
     alone = config.model_copy(update={"rivals": []})
     assert _failed(_evaluate(alone, ToneVoice("low"))) == {"confusion_rate"}
+
+
+def test_voice_is_not_mistaken_for_another_version_of_itself(config: EvaluateConfig) -> None:
+    versions = config.model_copy(update={"rivals": ["low@1", "high"]})
+    assert _evaluate(versions, ToneVoice("low")).report.passes
 
 
 def test_no_more_sentences_than_asked_for(config: EvaluateConfig) -> None:

@@ -224,3 +224,13 @@ def test_command_line_says_what_is_wrong(
     config.write_text("checkpoint: small@1\nvoices: []\ncard: {data: none}\n")
     assert main(["--config", str(config), "--root", str(tmp_path)]) == 1
     assert "nothing to publish" in capsys.readouterr().err
+
+
+def test_command_line_publishes_into_the_root_it_is_given(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "publish.yaml"
+    config.write_text(publish_args(runs, voices=[]).model_dump_json())  # JSON is YAML
+    assert main(["--config", str(config), "--root", str(tmp_path / "root")]) == 0
+    assert capsys.readouterr().out == "weights small@1\n"
+    assert (tmp_path / "root" / "checkpoints" / "small" / "1" / "checkpoint.json").is_file()
