@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import TypeVar
 
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
+
+from deployments.driver.iteration import peek
+
+Item = TypeVar("Item")
+
+MAX_FIRST_WAIT_S = 120.0
+"""What was admitted is heard well before; beyond it something is stuck."""
+
+
+async def begun(items: AsyncIterator[Item]) -> AsyncGenerator[Item]:
+    """`peek`, for no longer than a listener has patience.
+
+    Raises:
+        TimeoutError: nothing came; whatever makes the items is ended.
+    """
+    async with asyncio.timeout(MAX_FIRST_WAIT_S):
+        return await peek(items)
 
 
 class LiveReply(StreamingResponse):

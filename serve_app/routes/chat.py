@@ -14,7 +14,6 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from deployments.calls import stream
-from deployments.driver.iteration import peek
 from deployments.driver.request_context import current_request_id
 from deployments.driver.requests import ChatRequest
 from deployments.engine.persona.protocol import LineDone, LineEvent, LineRequest, TextDelta
@@ -29,6 +28,7 @@ from serve_app.openapi import openai_errors
 from serve_app.problems import openai_document
 from serve_app.schemas import ChatChoice, ChatCompletion, ChatMessageReply, ChatUsage
 from serve_app.sse import event, event_stream
+from serve_app.streaming import MAX_FIRST_WAIT_S, begun
 
 router = APIRouter(tags=["OpenAI"])
 
@@ -47,8 +47,8 @@ async def chat(body: ChatRequest, edge: Parts) -> Response:
     """Answer in character; the last message is the scene, the ones before it came before it."""
     request = await _line_request(edge, body)
     if body.stream:
-        return event_stream(await peek(_chunks(edge, request, body.model)))
-    async with aclosing(_line(edge, request)) as events:
+        return event_stream(await begun(_chunks(edge, request, body.model)))
+    async with asyncio.timeout(MAX_FIRST_WAIT_S), aclosing(_line(edge, request)) as events:
         done = [line_event async for line_event in events][-1]
     if not isinstance(done, LineDone):
         raise GenerationFailed("the persona's line broke off")

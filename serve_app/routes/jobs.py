@@ -8,7 +8,6 @@ from fastapi import APIRouter, Header, Query, Response
 
 from deployments.driver.assistant import line_emotion, line_request
 from deployments.driver.audio_format import audio_format
-from deployments.driver.iteration import peek
 from deployments.driver.requests import AssistantRequest, SynthesizeRequest
 from deployments.errors import (
     GenerationFailed,
@@ -33,6 +32,7 @@ from serve_app.openapi import problems
 from serve_app.ranges import ranged_reply
 from serve_app.replies import JOB_REPLIES, job_reply
 from serve_app.sse import event_stream
+from serve_app.streaming import begun
 from serve_app.voices import visible_cast, visible_voice
 
 router = APIRouter(tags=["jobs"])
@@ -93,7 +93,7 @@ async def assistant(
     style = character.voice.style("ko", emotion, 1.0, character.dictionary, body.seed)
     if body.stream:
         require_streamable(body)
-        return event_stream(await peek(line_events(edge, request, character, style)))
+        return event_stream(await begun(line_events(edge, request, character, style)))
     job = await edge.desk.submit(
         "assistant",
         body.model_dump(mode="json", exclude={"webhook_url", "stream"}),

@@ -7,7 +7,6 @@ import asyncio
 from fastapi import APIRouter, Response
 
 from deployments.driver.audio_format import AudioFormat, audio_format, encode_stream
-from deployments.driver.iteration import peek
 from deployments.driver.requests import SpeechRequest
 from deployments.driver.speech import SAMPLE_RATE
 from deployments.errors import UnknownModel, UnknownVoice, UnsupportedFormat
@@ -18,7 +17,7 @@ from serve_app.schemas import OpenAIModel, OpenAIModels
 from serve_app.speaking import spoken
 from serve_app.speech_events import speech_events
 from serve_app.sse import event_stream
-from serve_app.streaming import LiveReply
+from serve_app.streaming import LiveReply, begun
 from serve_app.voices import visible_voice
 
 router = APIRouter(tags=["OpenAI"])
@@ -56,7 +55,7 @@ async def speech(body: SpeechRequest, edge: Parts, caller: Caller) -> LiveReply:
     sample_rate = _sample_rate(body, encoding)
     voice = await visible_voice(edge, caller, body.voice)
     style = voice.style(body.language, body.emotion, body.speed, seed=body.seed)
-    waveforms = await peek(
+    waveforms = await begun(
         spoken(edge, body.input, voice, style, route="/v1/audio/speech", sample_rate=sample_rate)
     )
     audio = encode_stream(waveforms, encoding, sample_rate)
