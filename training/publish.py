@@ -29,6 +29,7 @@ from models.gpt_sovits.published import (
     checkpoint_from_json,
     to_json,
 )
+from models.ssl.encoder import SslEncoder
 from models.storage import ObjectStore, RecordId, VersionedRecords, embedded_store, open_store
 from training.loops.strict import ConfigError, read_config
 from training.publishing import checkpoint as weights
@@ -65,6 +66,7 @@ class _PreparedVoice:
     metrics: dict[str, float]
 
 
+@torch.no_grad()
 def publish(args: PublishArgs, store: ObjectStore, open_encoder: OpenEncoder) -> Publication:
     """Publish the weights, if they are new, then the voices.
 
@@ -74,7 +76,6 @@ def publish(args: PublishArgs, store: ObjectStore, open_encoder: OpenEncoder) ->
         ValueError: something can't be read or used, or a wanted version is taken; says what.
         OSError: a file is missing.
     """
-    torch.set_grad_enabled(False)
     metrics = _checkpoint_metrics(args)
     stored = _stored(args, store) if isinstance(args.checkpoint, str) else None
     served = stored.weights if stored else weights.prepare(_new(args))
@@ -169,7 +170,7 @@ def _publish_voice(
 
 
 def _prepared(
-    args: PublishArgs, served: weights.ServedWeights, encoder: Any
+    args: PublishArgs, served: weights.ServedWeights, encoder: SslEncoder
 ) -> list[_PreparedVoice]:
     return [
         _PreparedVoice(
