@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field
@@ -66,6 +67,14 @@ class Job(BaseModel):
     def is_finished(self) -> bool:
         """Whether nothing about the job changes any more."""
         return self.status in FINAL_STATUSES
+
+
+def seconds_waited(job: Job) -> float:
+    """From a job's acceptance to its first attempt, by the clocks of two machines perhaps."""
+    if job.started_at is None:
+        return 0.0
+    waited = datetime.fromisoformat(job.started_at) - datetime.fromisoformat(job.created_at)
+    return max(0.0, waited.total_seconds())
 
 
 class JobRequest(BaseModel):

@@ -14,12 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from deployments.driver.request_context import current_timings, enter_request
+from deployments.driver.request_context import enter_request
 from deployments.errors import DamagedRecord, NotReady, Overloaded, SpeechError
 from deployments.jobs.errors import JobAbandoned
 from deployments.jobs.files import AttemptFiles
 from deployments.jobs.ids import now
-from deployments.jobs.job import Job, JobOutput, JobRequest, JobType, Lease
+from deployments.jobs.job import Job, JobOutput, JobRequest, JobType, Lease, seconds_waited
 from deployments.jobs.leases import Leases
 from deployments.jobs.store import JobStore
 from deployments.problems import problem_document, to_speech_error
@@ -278,7 +278,8 @@ class JobWorker:
             job = job.model_copy(update={"status": "succeeded", "output": output})
             if output.audio is not None:
                 job.urls["audio"] = output.audio.url
-        seconds = {f"{stage}_s": round(s, 3) for stage, s in current_timings().seconds.items()}
+        timings.add("queue", seconds_waited(job))
+        seconds = {f"{stage}_s": round(s, 3) for stage, s in timings.seconds.items()}
         job.metrics.update(seconds, attempts=lease.attempt)
         return job
 

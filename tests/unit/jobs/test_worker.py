@@ -7,7 +7,7 @@ import pytest
 from deployments.errors import NotReady, Overloaded, TextTooLong
 from deployments.jobs.files import AttemptFiles
 from deployments.jobs.ids import folder_of
-from deployments.jobs.job import Job, JobOutput, JobRequest
+from deployments.jobs.job import Job, JobOutput, JobRequest, seconds_waited
 from deployments.jobs.leases import Leases
 from deployments.jobs.store import JobStore
 from models.storage import FolderStore, ObjectStore, StorageUnavailable
@@ -62,6 +62,7 @@ def test_a_job_that_was_left_behind_is_found_and_finished(store: JobStore) -> No
     assert job.status == "succeeded"
     assert job.output is not None and job.output.voice == "sinip@1"
     assert job.metrics["attempts"] == 1
+    assert job.metrics["queue_s"] == seconds_waited(job) > 0
     assert job.started_at is not None and job.completed_at is not None
     assert job.urls["audio"] == f"/jobs/{request.id}/audio"
     assert told == [job]
