@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
-from ray.exceptions import ObjectLostError, RayActorError
+from ray.exceptions import ObjectLostError, RayActorError, TaskCancelledError
 
 from deployments.calls import Response, call, stream
 from deployments.errors import NotReady
@@ -20,10 +20,14 @@ from deployments.errors import NotReady
 logger = logging.getLogger("ray.serve")
 
 WAITS_S: Sequence[float] = (0.1, 0.5, 2.0, 4.0, 8.0)
-"""Before each new attempt. The router may know a dead replica for a moment, and a new one takes
-seconds to start; it is waited for in the call itself, once the router knows that there is none."""
+"""Before each new attempt: the router may go on to a dead replica for a moment."""
 
-_LOST = (RayActorError, ObjectLostError)
+RETURN_LIMIT_S = 60.0
+"""How long a call may wait for a new replica, which takes seconds to start."""
+
+# A call that is cancelled from its own side is lost too, as by a replica that has to stop.
+_LOST = (RayActorError, ObjectLostError, TaskCancelledError)
+_NOTHING = object()
 
 
 async def resumed(
@@ -37,16 +41,19 @@ async def resumed(
         waits_s: seconds before each further attempt since the last item.
 
     Raises:
-        NotReady: the replica died again and again.
+        NotReady: the replica died again and again, or did not come back.
     """
     attempts = _Attempts(stage, waits_s)
     while True:
         try:
             async with aclosing(stream(make_call())) as items:
-                async for item in items:
+                while True:
+                    async with attempts.limited():
+                        item = await anext(items, _NOTHING)
+                    if item is _NOTHING:
+                        return
                     attempts.begin_anew()
                     yield item
-            return
         except _LOST as error:
             await attempts.wait(error)
 
@@ -58,7 +65,8 @@ async def repeated(
     attempts = _Attempts(stage, waits_s)
     while True:
         try:
-            return await call(make_call())
+            async with attempts.limited():
+                return await call(make_call())
         except _LOST as error:
             await attempts.wait(error)
 
@@ -72,9 +80,25 @@ class _Attempts:
     def begin_anew(self) -> None:
         self._num_deaths = 0
 
+    @asynccontextmanager
+    async def limited(self) -> AsyncGenerator[None]:
+        """Bounds the wait for an answer, once a replica has died."""
+        if self._num_deaths == 0:
+            yield
+            return
+        try:
+            async with asyncio.timeout(RETURN_LIMIT_S):
+                yield
+        except TimeoutError as error:
+            raise self._not_ready() from error
+
     async def wait(self, error: Exception) -> None:
+        """Wait for the next attempt, or give up."""
         if self._num_deaths == len(self._waits_s):
-            raise NotReady(f"{self._stage} was lost; try again", {"retry_after_s": 5}) from error
+            raise self._not_ready() from error
         logger.warning("%s: a replica died during a call, which is made again", self._stage)
         await asyncio.sleep(self._waits_s[self._num_deaths])
         self._num_deaths += 1
+
+    def _not_ready(self) -> NotReady:
+        return NotReady(f"{self._stage} was lost; try again", {"retry_after_s": 5})

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ray.exceptions import RayActorError
 
+from deployments.driver import retry
 from deployments.driver.retry import repeated, resumed
 from deployments.errors import NotReady, Overloaded
 
@@ -91,3 +92,18 @@ def test_a_unary_call_is_made_again() -> None:
 def test_a_unary_call_is_given_up_at_last() -> None:
     with pytest.raises(NotReady):
         asyncio.run(repeated("Stage", calls([Response([], died())] * 4), WAITS_S))
+
+
+def test_a_replica_that_does_not_come_back_is_waited_for_only_so_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Silent(Response):
+        async def __aiter__(self) -> AsyncIterator[int]:
+            await asyncio.Event().wait()
+            yield 0
+
+    monkeypatch.setattr(retry, "RETURN_LIMIT_S", 0.01)
+    silent = Silent([])
+    with pytest.raises(NotReady):
+        asyncio.run(collect([Response([1], died()), silent]))
+    assert silent.is_cancelled

@@ -1,0 +1,43 @@
+import asyncio
+
+import pytest
+
+from deployments.engine.batching.scheduler import QueueFull
+from deployments.engine.batching.stepping import EngineStopped
+from deployments.engine.speech.checkpoint_files import CheckpointUnusable
+from deployments.errors import DamagedRecord, InvalidInput, NotReady, Overloaded, SpeechError
+from deployments.speech_stage import preload, speech_errors
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (QueueFull("32 wait"), Overloaded),
+        (ValueError("ids out of range"), InvalidInput),
+        (CheckpointUnusable("small@1 is not stored"), DamagedRecord),
+        (EngineStopped("the thread has ended"), NotReady),
+    ],
+)
+def test_what_an_engine_raises_is_told_with_its_reason(
+    raised: Exception, told: type[SpeechError]
+) -> None:
+    with pytest.raises(told, match=str(raised)), speech_errors():
+        raise raised
+
+
+def test_whoever_finds_the_stage_full_learns_when_to_come_back() -> None:
+    with pytest.raises(Overloaded) as caught, speech_errors():
+        raise QueueFull("full")
+    assert caught.value.extensions["retry_after_s"] > 0
+
+
+def test_a_checkpoint_that_can_not_be_loaded_ahead_does_not_stop_the_others() -> None:
+    loaded = []
+
+    async def load(name: str) -> None:
+        if name == "damaged@1":
+            raise CheckpointUnusable(name)
+        loaded.append(name)
+
+    asyncio.run(preload(load, ["a@1", "damaged@1", "b@1"]))
+    assert loaded == ["a@1", "b@1"]
