@@ -17,6 +17,7 @@ from deployments.jobs.store import JobStore
 from deployments.jobs.work import all_works
 from deployments.jobs.worker import JobWorker, Work, WorkerLimits
 from deployments.messages import StageStats
+from deployments.messages import StageStats
 from models.storage import AwsAccess, ObjectStore, open_store
 
 Stages = Mapping[str, DeploymentHandle[Any]]
@@ -80,8 +81,8 @@ class JobRunner:
             raise RuntimeError("the job runner's loop has ended")
 
     async def stats(self) -> StageStats:
-        """How many jobs this replica has in the stages."""
-        return StageStats(self._worker.num_running, waiting=0, queued_audio_s=0.0)
+        """Jobs that this replica has in the stages, and jobs that wait for any replica."""
+        return StageStats(self._worker.num_running, self._worker.num_waiting, 0.0)
 
     async def wake(self) -> None:
         """There is a new job."""

@@ -91,6 +91,7 @@ class JobWorker:
         self._attempts: dict[str, asyncio.Task[None]] = {}
         self._runs: dict[str, asyncio.Task[Job]] = {}
         self._telling: set[str] = set()
+        self._num_waiting = 0
         self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._loop: asyncio.Task[None] | None = None
 
@@ -114,6 +115,11 @@ class JobWorker:
     def num_running(self) -> int:
         """Jobs that are in the stages now."""
         return len(self._runs)
+
+    @property
+    def num_waiting(self) -> int:
+        """Jobs that were in the queue at the last look and are not attempted here."""
+        return self._num_waiting
 
     def wake(self) -> None:
         """Look for jobs now."""
@@ -169,7 +175,7 @@ class JobWorker:
         self._leases.forget_all_but(pending)
         for job_id in pending:
             if not self._has_room():
-                return
+                break
             if job_id in self._attempts:
                 continue
             lease = await asyncio.to_thread(self._claim, job_id)
@@ -177,6 +183,7 @@ class JobWorker:
                 attempt = asyncio.create_task(self._attend(lease), name=job_id)
                 self._attempts[job_id] = attempt
                 attempt.add_done_callback(self._forget)
+        self._num_waiting = sum(job_id not in self._attempts for job_id in pending)
 
     def _has_room(self) -> bool:
         num_working = len(self._attempts) - len(self._telling)

@@ -73,9 +73,10 @@ def test_jobs_begin_in_order_and_no_more_at_once_than_allowed(store: JobStore) -
 
     async def scenario() -> list[str]:
         work = HeldWork()
-        async with working(store.objects, work):
+        async with working(store.objects, work) as worker:
             await work.until(lambda: len(work.begun) == 2)
             await asyncio.sleep(3 * QUICK.poll_interval_s)
+            assert (worker.num_running, worker.num_waiting) == (2, 3)
             assert work.begun == [request.id for request in requests[:2]]
             work.released.set()
             await until_settled(store)
