@@ -17,7 +17,6 @@ from deployments.jobs.store import JobStore
 from deployments.jobs.work import all_works
 from deployments.jobs.worker import JobWorker, Work, WorkerLimits
 from deployments.messages import StageStats
-from deployments.messages import StageStats
 from models.storage import AwsAccess, ObjectStore, open_store
 
 Stages = Mapping[str, DeploymentHandle[Any]]
