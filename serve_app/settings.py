@@ -22,6 +22,13 @@ def _absolute(folder: Path) -> Path:
     return folder
 
 
+def _bucket(name: str) -> str:
+    check_root(f"s3://{name}")
+    if "/" in name:
+        raise ValueError(f"must be a bucket's name alone, got {name!r}")
+    return name
+
+
 AbsoluteFile = Annotated[Path, AfterValidator(_absolute)]
 StorageRoot = Annotated[str, AfterValidator(check_root)]
 
@@ -54,7 +61,7 @@ class Settings(BaseSettings):
     aws_endpoint_url: str | None = Field(
         default=None, description="A server other than AWS's that speaks S3 and SQS."
     )
-    aws_bucket_name: str | None = Field(
+    aws_bucket_name: Annotated[str, AfterValidator(_bucket)] | None = Field(
         default=None, validation_alias=AliasChoices("AWS_BUCKET_NAME", "S3_BUCKET_NAME")
     )
     aws_sqs_register_queue_url: str | None = Field(
@@ -80,7 +87,7 @@ class Settings(BaseSettings):
         if self.baewoo_storage is not None:
             return self.baewoo_storage
         if self.aws_bucket_name is not None:
-            return check_root(f"s3://{self.aws_bucket_name}/baewoo")
+            return f"s3://{self.aws_bucket_name}/baewoo"
         return str(CHECKOUT / "data")
 
     def aws_access(self) -> AwsAccess:

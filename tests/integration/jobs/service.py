@@ -44,6 +44,10 @@ class JobService:
             address="local", num_cpus=2, include_dashboard=False, object_store_memory=100 * 2**20
         )
         serve.start(proxy_location="Disabled")
+        self.deploy()
+
+    def deploy(self) -> None:
+        """The service, on the cluster that is there."""
         runner = job_runner_deployment.options(health_check_period_s=1).bind(
             stages={"stage": held_stage_deployment.bind(str(self._folder))},
             storage_root=str(self._folder / "root"),
@@ -53,6 +57,10 @@ class JobService:
             make_works=held_works,
         )
         serve.run(runner, name=APP, route_prefix=None)
+
+    def stop(self) -> None:
+        """The service ends in good order; the cluster stays."""
+        serve.delete(APP)
 
     def kill(self) -> None:
         """The whole cluster goes, without a word to anybody in it."""

@@ -7,7 +7,7 @@ import pytest
 
 from deployments.jobs.errors import JobFinished
 from deployments.jobs.ids import folder_of
-from deployments.jobs.job import Job
+from deployments.jobs.job import Job, Lease
 from deployments.jobs.store import JobStore
 from tests.integration.jobs.service import LIMITS, JobService, until
 from tests.unit.jobs.receiver import receiver
@@ -106,6 +106,21 @@ def test_a_job_is_canceled_whether_it_waits_or_runs_but_not_when_it_is_done(
         assert service.count("begun", queued.id) == 0
 
     asyncio.run(scenario())
+
+
+def test_a_service_that_is_stopped_gives_its_jobs_back_and_stops_their_work(
+    service: JobService,
+) -> None:
+    job = submitted(service)
+    begun(service, job)
+    service.stop()
+    lease = service.objects.read(f"{folder_of(job.id)}/attempt-1.json")
+    assert Lease.model_validate_json(lease).is_released
+    assert service.count("stopped", job.id) == 1
+    service.release()
+    service.deploy()
+    assert waited(service, job).status == "succeeded"
+    settled(service)
 
 
 def test_jobs_of_a_service_that_died_are_finished_by_the_next_one_once(

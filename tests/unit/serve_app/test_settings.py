@@ -37,6 +37,12 @@ def test_a_bucket_alone_is_the_storage(monkeypatch: pytest.MonkeyPatch, name: st
     assert settings_from(monkeypatch, **{name: "voices"}).storage_root == "s3://voices/baewoo"
 
 
+@pytest.mark.parametrize("name", ["No", "a/b", "under_score"])
+def test_what_is_no_buckets_name_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    with pytest.raises(ValidationError, match="bucket"):
+        settings_from(monkeypatch, AWS_BUCKET_NAME=name)
+
+
 @pytest.mark.parametrize("root", ["/srv/voices", "s3://bucket/prefix"])
 def test_a_storage_root_wins_over_the_bucket(monkeypatch: pytest.MonkeyPatch, root: str) -> None:
     settings = settings_from(monkeypatch, AWS_BUCKET_NAME="voices", BAEWOO_STORAGE=root)
