@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -134,6 +135,7 @@ def test_the_same_command_goes_on_with_a_run(
     [
         ({"speling": 1}, "speling: Extra inputs are not permitted"),
         ({"num_workers": 2}, "without Ray there is one worker"),
+        ({"use_gpu": True}, "PyTorch finds no GPU here"),
         ({"network": None, "base": "no.ckpt"}, r"no\.ckpt: no such file"),
         ({"speakers": ["nobody"]}, "no clip of"),
     ],
@@ -143,6 +145,14 @@ def test_what_cannot_be_trained_ends_the_command_with_why(
 ) -> None:
     with pytest.raises(SystemExit, match=rf"training\.train_s1: .*{reason}"):
         main(train_s1.JOB, command(tmp_path, "s1", prepared, **changes))
+
+
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path, prepared: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with (tmp_path / "run" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(SystemExit, match="another run is writing to"):
+            main(train_s1.JOB, command(tmp_path, "s1", prepared))
 
 
 def test_a_folder_that_is_not_prepared_ends_the_command_with_why(tmp_path: Path) -> None:

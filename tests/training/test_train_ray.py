@@ -65,4 +65,4 @@ def test_a_run_with_a_killed_worker_equals_one_without(tmp_path: Path) -> None:
 
     one_worker = args_with(**AUGMENTED)
     train(make_stage(one_worker, tmp_path, World()), one_worker, alone)
-    assert losses_of(alive) == pytest.approx(losses_of(alone), rel=1e-4)
+    assert losses_of(alive) == pytest.approx(losses_of(alone), rel=1e-3)

@@ -112,6 +112,16 @@ def test_the_references_optimizer_goes_on_where_it_was(tmp_path: Path) -> None:
     assert losses_of(tmp_path / "parts") == losses_of(tmp_path / "whole")
 
 
+def test_a_run_goes_on_with_the_settings_it_is_given_now(tmp_path: Path) -> None:
+    args = args_with()
+    train(stage_of(args), args, tmp_path, should_stop=stop_after(2))
+    changed = args_with(optimizer=ADAMW | {"betas": [0.5, 0.6], "weight_decay": 0.5})
+    stage = stage_of(changed)
+    train(stage, changed, tmp_path)
+    (group,) = stage.gradients.optimizer.param_groups
+    assert (group["betas"], group["weight_decay"]) == ((0.5, 0.6), 0.5)
+
+
 def test_a_damaged_checkpoint_costs_only_the_updates_since_the_one_before(tmp_path: Path) -> None:
     args = args_with()
     train(stage_of(args), args, tmp_path / "whole")
@@ -175,7 +185,7 @@ def test_a_run_that_gets_no_better_ends_early(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("optimizer", [ADAMW, {"kind": "scaled_adam"}], ids=["mean", "sum"])
 def test_the_gradients_of_two_workers_add_up_to_those_of_one(optimizer: dict[str, Any]) -> None:
-    args = args_with(**AUGMENTED | {"preference": False}, optimizer=optimizer)
+    args = args_with(**AUGMENTED, optimizer=optimizer)
     (draws, *_) = stage_of(args).data.sampler.epoch(0)
     gradients, losses = zip(
         *(

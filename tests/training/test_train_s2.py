@@ -271,6 +271,13 @@ def test_the_stft_loss_is_zero_for_the_target_alone() -> None:
     assert multi_resolution_stft_loss(0.5 * target, target) > 0.5
 
 
+def test_a_silent_target_does_not_outweigh_all_others() -> None:
+    wave = 0.1 * torch.randn(1, 4000, generator=torch.Generator().manual_seed(0))
+    silent = multi_resolution_stft_loss(wave, torch.zeros_like(wave))
+    # Without a floor under the norm it would be thousands.
+    assert silent < 3 * multi_resolution_stft_loss(torch.zeros_like(wave), wave)
+
+
 def test_the_stft_loss_compares_row_by_row() -> None:
     waves, targets = torch.randn(2, 2, 4000, generator=torch.Generator().manual_seed(0))
     rows = [multi_resolution_stft_loss(waves[i : i + 1], targets[i : i + 1]) for i in (0, 1)]

@@ -9,6 +9,7 @@ the update it is in, with a checkpoint and exit code 0.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import signal
 import sys
@@ -82,10 +83,12 @@ def run_locally(job: Job[Args], args: Args, data: Path, out: Path) -> bool:
     """Train in this process; True when the run is finished, False when it was stopped."""
     if args.num_workers != 1:
         raise ConfigError(f"num_workers is {args.num_workers}; without Ray there is one worker")
+    if args.use_gpu and not torch.cuda.is_available():
+        raise ConfigError("use_gpu is true, but PyTorch finds no GPU here")
     device = torch.device("cuda" if args.use_gpu else "cpu")
     _set_threads(args)
     stop = threading.Event()
-    with _on_termination(stop.set):
+    with _only_run(out), _on_termination(stop.set):
         return train(
             job.make_stage(args, data, World(device=device)),
             args,
@@ -102,13 +105,16 @@ def run_on_ray(job: Job[Args], args: Args, data: Path, out: Path) -> None:
     from ray.train.torch import TorchTrainer
 
     # Faults of data and configuration show here, and not once for every restart of the workers.
-    job.make_stage(args, data, World())
+    # This process may have no GPU, so not in half precision.
+    job.make_stage(args.model_copy(update={"precision": "fp32"}), data, World())
     out.mkdir(parents=True, exist_ok=True)
     (out / _STOP).unlink(missing_ok=True)
     is_ours = "RAY_ADDRESS" not in os.environ and not ray.is_initialized()
     if is_ours:
         ray.init(address="local", include_dashboard=False)
     try:
+        if is_ours:
+            _check_resources(args, ray.cluster_resources())
         trainer = TorchTrainer(
             _train_worker,
             train_loop_config={
@@ -136,6 +142,17 @@ def run_on_ray(job: Job[Args], args: Args, data: Path, out: Path) -> None:
             ray.shutdown()
 
 
+def _check_resources(args: RunArgs, available: dict[str, float]) -> None:
+    """A cluster of one machine does not grow: what it lacks would be waited for without end."""
+    wanted = {"CPU": args.num_cpus_per_worker, "GPU": 1.0 if args.use_gpu else 0.0}
+    for name, each in wanted.items():
+        if each * args.num_workers > available.get(name, 0.0):
+            raise ConfigError(
+                f"{args.num_workers} workers want {each * args.num_workers:g} {name}; "
+                f"this machine has {available.get(name, 0.0):g}"
+            )
+
+
 def _train_worker(config: dict[str, Any]) -> None:
     """A worker of Ray Train; it goes on from the run's newest checkpoint, whoever wrote it."""
     import ray.train
@@ -161,6 +178,18 @@ def _train_worker(config: dict[str, Any]) -> None:
 def _set_threads(args: RunArgs) -> None:
     if args.num_threads is not None:
         torch.set_num_threads(args.num_threads)
+
+
+@contextmanager
+def _only_run(folder: Path) -> Iterator[None]:
+    """Two processes in one run's folder would undo each other's work."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"another run is writing to {folder}") from None
+        yield
 
 
 @contextmanager

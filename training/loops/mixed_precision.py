@@ -102,6 +102,12 @@ class GradientStep:
         return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
 
     def load_state_dict(self, state: dict[str, dict[str, object]]) -> None:
-        """Undo ``state_dict``."""
+        """Undo ``state_dict``, but for what is configured: that is as it is configured now."""
+        configured = [
+            {name: value for name, value in group.items() if name != "params"}
+            for group in self.optimizer.param_groups
+        ]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, values in zip(self.optimizer.param_groups, configured, strict=True):
+            group.update(values)
         self.scaler.load_state_dict(state["scaler"])

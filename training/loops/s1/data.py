@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -45,8 +46,8 @@ class S1TrainingBatch:
     """Same shape: the targets as the network sees them, disturbed."""
     expected_phoneme: Tensor
     """(row, token) float32"""
-    rejected: list[Tensor]
-    """Worse tokens for the preference term; empty without it."""
+    rejected: S1Batch | None
+    """The same texts with worse tokens, for the preference term."""
     num_rows: int
     """In the whole batch."""
     num_targets: int
@@ -131,40 +132,37 @@ class S1Data:
         """This worker's rows, padded as the whole batch is: the reference learns padding, too."""
         whole = [joined([self._utterances[clip] for clip in draw.clips]) for draw in draws]
         batch = collated(whole, self._config)
-        rows = torch.tensor(self._world.rows(list(range(len(draws)))))
-        generators = [
-            item_generator(self.sampler.seed, draw.epoch, draw.position)
-            for draw in self._world.rows(draws)
-        ]
-        mine = self._world.rows(whole)
-        clean = S1Batch(
-            batch.phoneme_ids[rows],
-            batch.bert_features[rows],
-            batch.phoneme_lens[rows],
-            batch.tokens[rows],
-            batch.token_lens[rows],
-        )
+        generators = [item_generator(self.sampler.seed, d.epoch, d.position) for d in draws]
+        rejected = None
+        if self._has_rejected:
+            worse = [
+                replace(item, tokens=spoil_at_random(item.tokens, generator))
+                for item, generator in zip(whole, generators, strict=True)
+            ]
+            rejected = self._my_rows(collated(worse, self._config))
+        clean = self._my_rows(batch)
         targets = next_token_targets(clean.tokens, clean.token_lens, self._config.end_token)
+        mine = self._world.rows(whole)
         inputs = targets.clone()
-        for row, (item, generator) in enumerate(zip(mine, generators, strict=True)):
-            inputs[row, : len(item.tokens)] = disturbed(
+        for row, item, generator in zip(inputs, mine, self._world.rows(generators), strict=True):
+            row[: len(item.tokens)] = disturbed(
                 item.tokens, self._config.num_semantic_tokens, self._noise, generator
             )
-        rejected = (
-            [spoil_at_random(i.tokens, g) for i, g in zip(mine, generators, strict=True)]
-            if self._has_rejected
-            else []
-        )
         expected = pad_sequence([item.expected_phoneme for item in mine], batch_first=True)
         missing = clean.tokens.shape[1] - expected.shape[1]
+        num_targets = int(batch.token_lens.sum()) + len(draws)
         return S1TrainingBatch(
-            clean,
-            targets,
-            inputs,
-            torch.nn.functional.pad(expected, (0, missing)),
-            rejected,
-            len(draws),
-            int(batch.token_lens.sum()) + len(draws),
+            clean, targets, inputs, F.pad(expected, (0, missing)), rejected, len(draws), num_targets
+        )
+
+    def _my_rows(self, batch: S1Batch) -> S1Batch:
+        rank, size = self._world.rank, self._world.size
+        return S1Batch(
+            batch.phoneme_ids[rank::size],
+            batch.bert_features[rank::size],
+            batch.phoneme_lens[rank::size],
+            batch.tokens[rank::size],
+            batch.token_lens[rank::size],
         )
 
 

@@ -77,9 +77,9 @@ def losses(
         "guided_attention": zero,
         "alignment": zero,
     }
-    if batch.rejected:
-        share = len(batch.rejected) / batch.num_rows
-        terms["preference"] = share * _preference(network, batch, logits)
+    if batch.rejected is not None:
+        share = len(batch.targets) / batch.num_rows
+        terms["preference"] = share * _preference(network, batch.rejected, logits, batch.targets)
     for projection in projections:
         of_layer = _attention_terms(network, batch, projection, guidance, guided_by)
         for name, term in of_layer.items():
@@ -87,15 +87,12 @@ def losses(
     return terms
 
 
-def _preference(network: Text2Semantic, batch: S1TrainingBatch, logits: Tensor) -> Tensor:
-    """Against the same batch with worse tokens."""
-    clean = batch.clean
-    tokens = torch.nn.utils.rnn.pad_sequence(batch.rejected, batch_first=True).to(logits.device)
-    lens = torch.tensor([len(row) for row in batch.rejected], device=logits.device)
-    worse = S1Batch(clean.phoneme_ids, clean.bert_features, clean.phoneme_lens, tokens, lens)
-    worse_targets = next_token_targets(tokens, lens, network.config.end_token)
-    worse_logits = teacher_forced_logits(network, worse, worse_targets)
-    return preference_loss(logits, batch.targets, worse_logits, worse_targets)
+def _preference(
+    network: Text2Semantic, rejected: S1Batch, logits: Tensor, targets: Tensor
+) -> Tensor:
+    """Of the true tokens over worse ones of the same texts."""
+    worse = next_token_targets(rejected.tokens, rejected.token_lens, network.config.end_token)
+    return preference_loss(logits, targets, teacher_forced_logits(network, rejected, worse), worse)
 
 
 def _attention_terms(
