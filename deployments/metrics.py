@@ -29,14 +29,25 @@ class RequestMetrics:
     """Metrics of the requests of one process, the ingress or a job runner."""
 
     def __init__(self) -> None:
-        self._queue = Histogram("baewoo_queue_seconds", "", _SECONDS, ("stage",))
-        self._first_audio = Histogram("baewoo_first_audio_seconds", "", _SECONDS, ("route",))
-        self._factor = Histogram("baewoo_real_time_factor", "", _FACTORS, ("engine",))
-        self._audio = Counter("baewoo_audio_seconds_total", "", ("voice",))
-        self._errors = Counter("baewoo_errors_total", "", ("slug", "route"))
-        self._cancels = Counter("baewoo_cancels_total", "", ("route",))
-        self._queued_audio = Gauge("baewoo_queued_audio_seconds", "")
-        self._active = Gauge("baewoo_active_requests", "")
+        self._queue = Histogram(
+            "baewoo_queue_seconds", "From acceptance to the first work.", _SECONDS, ("stage",)
+        )
+        self._first_audio = Histogram(
+            "baewoo_first_audio_seconds",
+            "From acceptance to the first audio.",
+            _SECONDS,
+            ("route",),
+        )
+        self._factor = Histogram(
+            "baewoo_real_time_factor", "Work for a second of audio.", _FACTORS, ("engine",)
+        )
+        self._audio = Counter("baewoo_audio_seconds_total", "Audio made.", ("voice",))
+        self._errors = Counter(
+            "baewoo_errors_total", "Replies that were an error.", ("slug", "route")
+        )
+        self._cancels = Counter("baewoo_cancels_total", "Streams whose listener left.", ("route",))
+        self._queued_audio = Gauge("baewoo_queued_audio_seconds", "Audio owed to callers.")
+        self._active = Gauge("baewoo_active_requests", "Requests that are owed audio.")
 
     def waited(self, stage: str, duration_s: float) -> None:
         """A request waited for a stage."""

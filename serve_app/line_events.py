@@ -14,7 +14,6 @@ import asyncio
 import base64
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,6 @@ from numpy.typing import NDArray
 
 from deployments.calls import stream
 from deployments.driver.catalog import Character, Style
-from deployments.driver.iteration import each
-from deployments.driver.overlap import in_order
 from deployments.driver.pcm import encode_pcm16
 from deployments.driver.request_context import current_request_id
 from deployments.driver.requests import AssistantRequest
@@ -31,21 +28,13 @@ from deployments.driver.speech import SAMPLE_RATE
 from deployments.driver.written_line import WrittenLine
 from deployments.engine.persona.protocol import LineEvent, LineRequest, TextDelta
 from deployments.errors import UnsupportedFormat
+from deployments.messages import PronouncedSegment
 from deployments.problems import problem_document, to_speech_error
 from serve_app.admission import LINE_AUDIO_S
 from serve_app.edge import Edge
 from serve_app.sse import event
 
 _STREAMABLE = ("wav", "pcm")
-
-
-@dataclass(frozen=True)
-class _Sound:
-    """A piece of a sentence's sound; the last piece of a sentence may be empty."""
-
-    sentence: str
-    waveform: NDArray[np.float32]
-    is_last: bool
 
 
 def require_streamable(body: AssistantRequest) -> None:
@@ -105,26 +94,33 @@ async def _write(
                     events.put_nowait(("text.delta", {"text": line_event.text}))
                 yield line_event
 
-    async def sounds(sentence: str) -> AsyncGenerator[_Sound]:
-        segments = await edge.speech.analyze(sentence, style)
-        async with aclosing(edge.speech.say(each(segments), character.voice, style)) as waveforms:
-            async for waveform in waveforms:
-                yield _Sound(sentence, waveform, is_last=False)
-        yield _Sound(sentence, np.zeros(0, np.float32), is_last=True)
+    async def segments(line: WrittenLine) -> AsyncGenerator[PronouncedSegment]:
+        num_segments = 0
+        async for sentence in line.sentences():
+            found = await edge.speech.analyze(sentence, style)
+            num_segments += len(found)
+            sentence_ends[num_segments - 1] = sentence
+            for segment in found:
+                yield segment
 
-    line = WrittenLine(overheard())
-    num_samples = start = 0
-    try:
-        async with aclosing(in_order(line.sentences(), sounds)) as spoken:
-            async for sound in spoken:
-                num_samples += len(sound.waveform)
-                if not sound.is_last:
-                    events.put_nowait(("audio.delta", _audio(sound.waveform)))
-                    continue
-                events.put_nowait(("timing", _timing(sound.sentence, start, num_samples)))
-                start = num_samples
+    async def speak(line: WrittenLine) -> None:
+        num_samples = start = 0
+        async with aclosing(edge.speech.spoken(segments(line), character.voice, style)) as chunks:
+            async for chunk in chunks:
+                num_samples += len(chunk.waveform)
+                if len(chunk.waveform):
+                    events.put_nowait(("audio.delta", _audio(chunk.waveform)))
+                if chunk.is_last and chunk.index in sentence_ends:
+                    sentence = sentence_ends[chunk.index]
+                    events.put_nowait(("timing", _timing(sentence, start, num_samples)))
+                    start = num_samples
         edge.metrics.waited("persona_llm", line.done.queued_s)
         events.put_nowait(("done", _done(line, character, style, num_samples)))
+
+    sentence_ends: dict[int, str] = {}  # by the index of its last segment
+    try:
+        async with aclosing(overheard()) as written:
+            await speak(WrittenLine(written))
     except Exception as error:
         events.put_nowait(error)
 

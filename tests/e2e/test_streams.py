@@ -52,6 +52,7 @@ def test_a_line_is_written_heard_and_timed_in_one_stream(client: httpx.Client) -
     assert len(b"".join(audio)) / 48000 == pytest.approx(done["duration_s"], abs=0.001)
     stored = client.post("/assistant", json=body).json()["output"]
     assert (stored["text"], stored["emotion"]) == (done["text"], "happiness")
+    assert client.get(stored["audio"]["url"]).content[44:] == b"".join(audio)
 
 
 def test_a_chat_streams_the_line_it_would_answer(client: httpx.Client) -> None:
