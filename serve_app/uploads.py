@@ -10,7 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 from deployments.errors import InvalidInput
 from models.gpt_sovits.published import EmotionName
 
-Label = Annotated[str, Form(min_length=1, max_length=64, examples=["ko"])]
+VoiceName = Annotated[str, Form(min_length=1, max_length=64, examples=["narrator"])]
+Language = Annotated[str, Form(min_length=1, max_length=16, examples=["ko"])]
+Engine = Annotated[str, Form(min_length=1, max_length=64, examples=["gpt_sovits"])]
 SpeakerId = Annotated[
     str | None, Form(max_length=64, description="1 to 64 of a-z 0-9 _ -; chosen if absent.")
 ]

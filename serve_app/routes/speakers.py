@@ -33,9 +33,11 @@ from serve_app.uploads import (
     Consent,
     Description,
     Emotions,
-    Label,
+    Engine,
+    Language,
     SpeakerId,
     Transcript,
+    VoiceName,
     Webhook,
     emotion_weights,
 )
@@ -71,9 +73,9 @@ async def register_speaker(
     consent: Consent = False,
     speaker_id: SpeakerId = None,
     transcript: Transcript = None,
-    language: Label = "ko",
+    language: Language = "ko",
     emotion: Emotions = "neutral",
-    engine: Label = "gpt_sovits",
+    engine: Engine = "gpt_sovits",
     description: Description = "",
     webhook_url: Webhook = None,
 ) -> Response:
@@ -131,11 +133,11 @@ async def openai_voices(edge: Parts, caller: Caller) -> OpenAIVoices:
 async def openai_voice(
     edge: Parts,
     caller: Caller,
-    name: Label,
+    name: VoiceName,
     audio_sample: Clip,
     consent: Consent = False,
     transcript: Transcript = None,
-    language: Label = "ko",
+    language: Language = "ko",
 ) -> Response:
     """Make a voice of a clip, and wait for it."""
     registration = Registration(
