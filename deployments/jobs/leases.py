@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable
 
 from pydantic import ValidationError
 
-from deployments.errors import DamagedRecord
 from deployments.jobs.ids import folder_of, now
 from deployments.jobs.job import Lease
 from deployments.jobs.store import JobStore, encode
@@ -51,9 +50,12 @@ class Leases:
         num_lost = 0
         if number > 0:
             lease = self._read(job_id, number)
-            if not lease.is_released and not self._is_silent(lease):
+            if lease is None:
+                num_lost = number
+            elif lease.is_released or self._is_silent(lease):
+                num_lost = lease.num_lost + (not lease.is_released)
+            else:
                 return None
-            num_lost = lease.num_lost + (not lease.is_released)
         self._seen.pop(job_id, None)
         lease = Lease(
             job_id=job_id,
@@ -100,13 +102,13 @@ class Leases:
             return False
         return self._clock() - seen_s > self._lease_s
 
-    def _read(self, job_id: str, attempt: int) -> Lease:
-        key = f"{folder_of(job_id)}/attempt-{attempt}.json"
-        content = self._store.objects.read(key)
+    def _read(self, job_id: str, attempt: int) -> Lease | None:
+        """The lease of an attempt; None if it can't be read, as if its holder had died."""
+        content = self._store.objects.read(f"{folder_of(job_id)}/attempt-{attempt}.json")
         try:
             return Lease.model_validate_json(content)
-        except ValidationError as error:
-            raise DamagedRecord(f"{key} can't be read") from error
+        except ValidationError:
+            return None
 
 
 def _newest(names: Iterable[str]) -> int:

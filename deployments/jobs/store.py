@@ -14,6 +14,7 @@ Whatever order of crashes, an accepted job has its marker until it has a result 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -75,8 +76,10 @@ class JobStore:
         job = self.request(job_id).as_job()
         if "attempt-1.json" not in names:
             return job
-        begun = self._document(job_id, "attempt-1.json", Lease).claimed_at
-        return job.model_copy(update={"status": "processing", "started_at": begun})
+        begun_at = None
+        with suppress(DamagedRecord):  # a broken lease breaks no job
+            begun_at = self._document(job_id, "attempt-1.json", Lease).claimed_at
+        return job.model_copy(update={"status": "processing", "started_at": begun_at})
 
     def is_finished(self, job_id: str) -> bool:
         """Whether the job has its result."""

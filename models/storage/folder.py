@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -56,6 +57,7 @@ class FolderStore:
         path = self.path(key)
         with _failures_named(key), self._prepared(path, content) as prepared:
             os.replace(prepared, path)
+            _keep_entries(path.parent)
 
     def create(self, key: str, content: bytes) -> None:
         path = self.path(key)
@@ -64,6 +66,7 @@ class FolderStore:
                 os.link(prepared, path)  # unlike a rename, fails when the target exists
             except FileExistsError:
                 raise ObjectExists(f"object {key!r} exists already") from None
+            _keep_entries(path.parent)
 
     def delete(self, key: str) -> None:
         path = self.path(key)
@@ -100,7 +103,7 @@ class FolderStore:
     def _prepared(self, path: Path, content: bytes) -> Iterator[Path]:
         """A finished file beside `path`, gone again when the block ends, unless it was moved."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(path.parent)
             # The leading dot keeps an unfinished file out of every listing.
             descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)
         except OSError as error:
@@ -115,6 +118,25 @@ class FolderStore:
             yield prepared
         finally:
             prepared.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _keep_entries(folder.parent)
+
+
+def _keep_entries(folder: Path) -> None:
+    """Make a folder's entries outlast a power cut: syncing the files alone keeps no names."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what file systems say that can't do this
+            raise
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -2,7 +2,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from deployments.errors import DamagedRecord
 from deployments.jobs.ids import folder_of
 from deployments.jobs.job import Lease
 from deployments.jobs.leases import Leases
@@ -115,7 +114,11 @@ def test_losses_are_counted_over_all_attempts(store: JobStore, job_id: str) -> N
         assert lease is None or lease.num_lost == num_lost
 
 
-def test_a_damaged_lease_is_named(store: JobStore, job_id: str) -> None:
+def test_a_lease_that_can_not_be_read_counts_as_lost_and_breaks_no_job(
+    store: JobStore, job_id: str
+) -> None:
     store.objects.write(f"{folder_of(job_id)}/attempt-1.json", b"{")
-    with pytest.raises(DamagedRecord, match="attempt-1.json can't be read"):
-        Leases(store, LEASE_S).claim(job_id)
+    job = store.job(job_id)
+    assert (job.status, job.started_at) == ("processing", None)
+    second = claimed(Leases(store, LEASE_S), job_id)
+    assert (second.attempt, second.num_lost) == (2, 1)
