@@ -2,6 +2,7 @@
 
     python -m training.train_s1 --config training/configs/train_s1.yaml --data PREPARED --out RUN
     python -m training.train_s1 ... --local      one worker in this process, without Ray
+    ray job submit --working-dir . -- python -m training.train_s1 ...      on a cluster
 
 The same line goes on where the run stands; SIGTERM stops it after a checkpoint. In RUN:
 

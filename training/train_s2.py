@@ -2,6 +2,7 @@
 
     python -m training.train_s2 --config training/configs/train_s2.yaml --data PREPARED --out RUN
     python -m training.train_s2 ... --local      one worker in this process, without Ray
+    ray job submit --working-dir . -- python -m training.train_s2 ...      on a cluster
 
 The same line goes on where the run stands; SIGTERM stops it after a checkpoint. In RUN:
 

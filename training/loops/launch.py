@@ -114,7 +114,7 @@ def run_on_ray(job: Job[Args], args: Args, data: Path, out: Path) -> None:
         ray.init(address="local", include_dashboard=False)
     try:
         if is_ours:
-            _check_resources(args, ray.cluster_resources())
+            check_resources(args, ray.cluster_resources())
         trainer = TorchTrainer(
             _train_worker,
             train_loop_config={
@@ -142,7 +142,7 @@ def run_on_ray(job: Job[Args], args: Args, data: Path, out: Path) -> None:
             ray.shutdown()
 
 
-def _check_resources(args: RunArgs, available: dict[str, float]) -> None:
+def check_resources(args: RunArgs, available: dict[str, float]) -> None:
     """A cluster of one machine does not grow: what it lacks would be waited for without end."""
     wanted = {"CPU": args.num_cpus_per_worker, "GPU": 1.0 if args.use_gpu else 0.0}
     for name, each in wanted.items():

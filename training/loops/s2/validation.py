@@ -43,6 +43,7 @@ class S2Validation:
     ) -> None:
         self._clips = list(clips[: args.max_clips])
         self._num_samples = args.num_samples
+        self._every_updates = args.every_updates
         self._config = config
         self._device = device
 
@@ -61,7 +62,7 @@ class S2Validation:
                 totals[f"mel_{name}"] += float(mel_loss(target, log_mel)) / len(self._clips)
                 if number < self._num_samples:
                     self._show(journal, update, f"clip_{number}/{name}", waveform, log_mel)
-            if number < self._num_samples:
+            if number < self._num_samples and update < self._every_updates:  # the first time
                 self._show(journal, update, f"clip_{number}/true", crop.waveform[None], target)
         return totals | {"better_below": totals["mel_from_tokens"]}
 
