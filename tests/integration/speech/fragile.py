@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from typing import Any
 
 import ray
@@ -123,6 +123,9 @@ class _HeardResponse:
         async for item in self._response:
             await ray.get_actor(SIGNALS).hear.remote(self._stage)
             yield item
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._response.__await__()  # type: ignore[no-any-return]
 
     def cancel(self) -> None:
         self._response.cancel()
