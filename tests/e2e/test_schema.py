@@ -12,17 +12,31 @@ pytestmark = pytest.mark.e2e
 
 schema = schemathesis.openapi.from_dict(routes().openapi())
 
-# What makes audio takes a second a case; what only reads takes milliseconds.
-NUM_EXAMPLES = 8
-
-
-@schema.parametrize()
-@settings(
-    max_examples=NUM_EXAMPLES,
+USUAL = settings(
+    max_examples=8,  # what makes audio takes a second a case
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_no_request_of_the_schema_breaks_the_service(case, service: Service) -> None:
+
+
+def ask(case: schemathesis.Case, service: Service) -> None:
     case.call_and_validate(base_url=service.url, checks=[not_a_server_error], timeout=120)
+
+
+@schema.parametrize()
+@settings(USUAL)
+def test_no_request_of_the_schema_breaks_the_service(
+    case: schemathesis.Case, service: Service
+) -> None:
+    ask(case, service)
+
+
+@pytest.mark.slow
+@schema.parametrize()
+@settings(USUAL, max_examples=100, derandomize=False)
+def test_no_request_of_a_longer_search_breaks_the_service(
+    case: schemathesis.Case, service: Service
+) -> None:
+    ask(case, service)
