@@ -13,7 +13,7 @@ pytestmark = pytest.mark.e2e
 schema = schemathesis.openapi.from_dict(routes().openapi())
 
 USUAL = settings(
-    max_examples=8,  # what makes audio takes a second a case
+    max_examples=25,
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],
