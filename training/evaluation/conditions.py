@@ -38,6 +38,6 @@ def _commit() -> str:
     git = shutil.which("git")
     if git is None:
         return "unknown"
-    command = [git, "rev-parse", "--short", "HEAD"]
+    command = [git, "describe", "--always", "--dirty"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     return result.stdout.strip() or "unknown"
