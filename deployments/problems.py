@@ -10,6 +10,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from deployments.errors import DeadlineExceeded, NotReady, Overloaded, SpeechError
+from models.storage import StorageUnavailable
 
 logger = logging.getLogger("ray.serve")
 
@@ -31,6 +32,8 @@ def to_speech_error(error: BaseException) -> SpeechError:
             return Overloaded("every place in the queue is taken", {"retry_after_s": 1})
         case RayActorError() | DeploymentUnavailableError():
             return NotReady("a stage of the service was lost; try again", {"retry_after_s": 5})
+        case StorageUnavailable():
+            return NotReady("the storage does not answer; try again", {"retry_after_s": 5})
         case asyncio.TimeoutError():
             return DeadlineExceeded("the request took longer than its limit")
     logger.exception("unexpected error", exc_info=error)

@@ -49,8 +49,10 @@ from models.ssl.encoder import SslEncoder
 from models.ssl.hubert import HubertEncoder
 from models.ssl.whisper import WhisperEncoder
 from models.storage import (
+    AwsAccess,
     ObjectStore,
     StorageError,
+    StorageUnavailable,
     VersionedRecords,
     embedded_store,
     open_store,
@@ -133,12 +135,14 @@ class VoiceEncoderServer:
 
     Args:
         storage_root: absolute folder or address of the published checkpoints.
+        access: of a storage root that is not a folder.
         others: see `VoiceEncoderArgs`.
     """
 
     def __init__(
         self,
         storage_root: str,
+        access: AwsAccess,
         checkpoint: str | None,
         hubert_folder: str | None,
         num_threads: int,
@@ -149,7 +153,7 @@ class VoiceEncoderServer:
         require_speaker_encoder()
         self._checkpoint = checkpoint
         self._max_waiting = max_waiting
-        layers = [open_store(storage_root), embedded_store()]
+        layers = [open_store(storage_root, access), embedded_store()]
         self._encoder = ClipEncoder(layers, hubert_folder, num_threads)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="voice-encoder")
         self._num_clips = 0
@@ -325,6 +329,8 @@ def _told_to_callers() -> Iterator[None]:
         raise errors.UnreadableAudio(str(error)) from error
     except TextError as error:
         raise to_speech_error(error) from error
+    except StorageUnavailable:
+        raise
     except (CheckpointUnusable, PublishedError, StorageError, AssetError) as error:
         raise errors.NotReady(f"voices can't be registered now: {error}") from error
 

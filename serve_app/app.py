@@ -89,7 +89,7 @@ def build(args: AppArgs) -> Application:
         ),
         "vocoder": vocoder_deployment.bind(**weights, **args.vocoder.model_dump()),
         "voice_encoder": voice_encoder_deployment.bind(
-            storage_root=storage_root, **args.voice_encoder.model_dump()
+            storage_root=storage_root, access=access, **args.voice_encoder.model_dump()
         ),
     }
     return ingress_deployment.bind(

@@ -34,6 +34,7 @@ from models.storage import (
     ObjectStore,
     RecordId,
     StorageError,
+    StorageUnavailable,
     UnknownRecord,
     VersionedRecords,
 )
@@ -315,6 +316,8 @@ def _damage_named(kind: str, record: RecordId) -> Iterator[None]:
     """Say which record is meant when what is stored of it can't be read."""
     try:
         yield
+    except StorageUnavailable:
+        raise  # nothing is damaged; the same request may succeed in a moment
     except (ValueError, KeyError) as error:
         raise DamagedRecord(f"{kind} {record} can't be read: {error}") from error
 
@@ -336,5 +339,7 @@ def _resolve(records: VersionedRecords, reference: str, unknown: type[SpeechErro
         raise InvalidInput(str(error)) from error
     except UnknownRecord as error:
         raise unknown(str(error)) from error
+    except StorageUnavailable:
+        raise
     except StorageError as error:
         raise DamagedRecord(str(error)) from error

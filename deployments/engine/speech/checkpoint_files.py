@@ -16,7 +16,13 @@ from models.checkpoints import CheckpointError, load_s1, load_s2
 from models.gpt_sovits.published import PublishedError, checkpoint_from_json
 from models.gpt_sovits.s1.decoder import S1Decoder
 from models.gpt_sovits.s2.synthesizer import Synthesizer
-from models.storage import FolderStore, ObjectNotFound, ObjectStore, StorageError
+from models.storage import (
+    FolderStore,
+    ObjectNotFound,
+    ObjectStore,
+    StorageError,
+    StorageUnavailable,
+)
 
 Network = TypeVar("Network")
 
@@ -72,6 +78,8 @@ class CheckpointFiles:
         try:
             with _local_folder(layer, prefix, (f"{stage}.json", f"{stage}.safetensors")) as folder:
                 return load(folder / f"{stage}.json")
+        except StorageUnavailable:
+            raise
         except (CheckpointError, StorageError) as error:
             raise CheckpointUnusable(f"checkpoint {name} can't be read: {error}") from error
 

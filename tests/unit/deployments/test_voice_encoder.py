@@ -47,7 +47,7 @@ from models.gpt_sovits.s1.decoder import S1Decoder
 from models.recognition import count_errors
 from models.speaker import ensure_speaker_encoder
 from models.ssl.whisper import WhisperEncoder
-from models.storage import FolderStore, embedded_store
+from models.storage import AwsAccess, FolderStore, embedded_store
 from models.text.frontend import analyze
 from tests.gpt_sovits_store import publish_checkpoint
 from tests.kokoro_clips import LINE, OTHER_LINE, spoken
@@ -82,7 +82,9 @@ def server(store: FolderStore) -> VoiceEncoderServer:
 def server_of(root: Path, **args: Any) -> VoiceEncoderServer:
     ensure(WHISPER)
     ensure_speaker_encoder()
-    return VoiceEncoderServer(storage_root=str(root), **VoiceEncoderArgs(**args).model_dump())
+    return VoiceEncoderServer(
+        storage_root=str(root), access=AwsAccess(), **VoiceEncoderArgs(**args).model_dump()
+    )
 
 
 def uploaded(audio: Audio, file_format: str = "WAV") -> bytes:

@@ -13,7 +13,7 @@ from deployments.errors import (
     UnsupportedEmotion,
     UnsupportedLanguage,
 )
-from models.storage import FolderStore, embedded_store
+from models.storage import FolderStore, StorageUnavailable, embedded_store
 from tests.gpt_sovits_store import publish_small_voices, random_features
 
 
@@ -138,3 +138,14 @@ def test_a_seed_is_kept_or_drawn(catalog: Catalog) -> None:
     assert max(drawn) < 2**53
     with pytest.raises(InvalidInput, match="64 bits"):
         voice.style("ko", "neutral", 1.0, seed=2**63)
+
+
+class Unreachable(FolderStore):
+    def read(self, key: str) -> bytes:
+        raise StorageUnavailable(f"{key}: no answer")
+
+
+def test_a_store_that_does_not_answer_is_not_called_damaged(tmp_path: Path) -> None:
+    catalog = Catalog([Unreachable(tmp_path)])
+    with pytest.raises(StorageUnavailable):
+        catalog.voice("alto@1")

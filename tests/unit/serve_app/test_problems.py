@@ -8,6 +8,7 @@ from ray.serve.exceptions import BackPressureError
 
 from deployments.errors import SpeechError, TextTooLong
 from deployments.problems import to_speech_error
+from models.storage import StorageUnavailable
 from serve_app.problems import handle_error
 
 
@@ -40,7 +41,13 @@ def test_overload_says_when_to_come_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(RayActorError(), 503), (TimeoutError(), 504), (KeyError("x"), 500)]
+    ("error", "status"),
+    [
+        (RayActorError(), 503),
+        (StorageUnavailable("no answer"), 503),
+        (TimeoutError(), 504),
+        (KeyError("x"), 500),
+    ],
 )
 def test_what_the_runtime_raises_is_mapped(error: Exception, status: int) -> None:
     assert to_speech_error(error).status == status
