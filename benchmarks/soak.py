@@ -141,7 +141,7 @@ def main() -> None:
     args = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        running_service(Path(folder)) as service,
+        running_service(Path(folder), {}) as service,
     ):
         samples, statuses = soak(service.url, args.minutes, args.warm_up_minutes)
     rows = rows_of(samples)
