@@ -20,12 +20,15 @@ from training.data.prepared import read_prepared
 from training.loops.launch import Job, main
 from training.loops.s1.args import S1Args
 from training.loops.s1.stage import S1Stage
+from training.loops.s1.timings import TIMINGS, read_timings
 from training.loops.world import World
 
 
 def make_stage(args: S1Args, data: Path, world: World) -> S1Stage:
     """The network and a prepared folder's clips."""
-    return S1Stage(args, read_prepared(data), world)
+    has_timings = args.guided_attention.has_timings
+    timings = read_timings(data / TIMINGS) if has_timings else None
+    return S1Stage(args, read_prepared(data), world, timings)
 
 
 JOB = Job("training.train_s1", S1Args, make_stage)

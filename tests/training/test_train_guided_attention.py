@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import pytest
 import torch
 
 from models.gpt_sovits.s1.guided_attention import (
@@ -14,6 +18,8 @@ from models.gpt_sovits.s1.loss import S1Batch, collate, next_token_targets, teac
 from models.gpt_sovits.s1.network import Text2Semantic
 from tests.training.train_clips import S1_TINY, made_up_clips
 from training.loops.s1.data import joined, utterance
+from training.loops.s1.timings import expected_phoneme, read_timings
+from training.loops.strict import ConfigError
 
 
 def random_batch() -> S1Batch:
@@ -131,3 +137,35 @@ def test_text_is_spread_over_a_clips_time_and_a_pairs_halves() -> None:
     assert torch.equal(both.expected_phoneme[num_tokens:], expected)
     assert float(first.expected_phoneme[-1]) == num_phonemes - 1
     assert bool((first.expected_phoneme.diff() >= 0).all())
+
+
+def test_tokens_whose_phoneme_nobody_knows_are_not_guided() -> None:
+    batch = random_batch()
+    is_phoneme, is_token = masks(batch)
+    scores = torch.randn(2, 3, 12, 7 + 12, generator=torch.Generator().manual_seed(1))
+    expected = torch.full((2, 12), 2.0)
+    unknown = expected.clone()
+    unknown[1] = torch.nan
+    is_first = is_token & torch.tensor([[True], [False]])
+    loss = guided_attention_loss(scores, unknown, is_phoneme, is_token, 0.1)
+    assert loss == guided_attention_loss(scores, expected, is_phoneme, is_first, 0.1)
+
+
+def test_a_position_expects_the_phoneme_heard_at_the_token_it_predicts() -> None:
+    # Tokens of 40 ms; position t predicts token t + 1, of which the middle is at 60, 100, 140 ms.
+    expected = expected_phoneme([0.08, 0.08, 0.16], num_tokens=5)
+    torch.testing.assert_close(expected, torch.tensor([0.25, 1.75, 2.0, 2.0, 2.0]))
+
+
+def test_timings_are_found_by_the_name_of_the_clip(tmp_path: Path) -> None:
+    clip = made_up_clips(1)[0]
+    num_phonemes = len(clip.phoneme_ids)
+    ends_s = [0.1 * (n + 1) for n in range(num_phonemes)]
+    path = tmp_path / "alignment.jsonl"
+    path.write_text(json.dumps({"path": f"audio/one/{clip.name}", "phoneme_ends_s": ends_s}))
+    timings = read_timings(path)
+    known = utterance(clip, timings).expected_phoneme
+    assert torch.equal(known, expected_phoneme(ends_s, len(clip.semantic_tokens)))
+    assert utterance(clip, {}).expected_phoneme.isnan().all()
+    with pytest.raises(ConfigError, match=clip.name):
+        utterance(clip, {clip.name: ends_s[:-1]})

@@ -83,7 +83,8 @@ def guided_attention_loss(
 
     Args:
         scores: (batch, head, token, phoneme + token), see ``text_scores``.
-        expected: (batch, token), index of the phoneme being spoken, counted from the text's first.
+        expected: (batch, token), index of the phoneme being spoken, counted from the text's first;
+            NaN where nobody knows, which counts nothing.
         is_phoneme, is_token: (batch, phoneme), padded on the left, and (batch, token), bool.
         sigma: width of "near", as a share of the text's length N.
 
@@ -93,10 +94,11 @@ def guided_attention_loss(
     num_phonemes = is_phoneme.shape[1]
     lens = is_phoneme.sum(dim=1, keepdim=True)
     index = torch.arange(num_phonemes, device=lens.device) - (num_phonemes - lens)
-    distance = (index[:, None, :] - expected[:, :, None]) / (sigma * lens[:, None])
+    is_known = is_token & expected.isfinite()
+    distance = (index[:, None, :] - expected.nan_to_num()[:, :, None]) / (sigma * lens[:, None])
     near = (scores[..., :num_phonemes] - 0.5 * distance.square()[:, None]).logsumexp(dim=3)
     per_token = (scores.logsumexp(dim=3) - near).mean(dim=1)
-    return per_token.masked_fill(~is_token, 0.0).sum()
+    return per_token.masked_fill(~is_known, 0.0).sum()
 
 
 def alignment_loss(scores: Tensor, is_phoneme: Tensor, is_token: Tensor) -> Tensor:

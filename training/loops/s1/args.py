@@ -35,11 +35,16 @@ class AdamWArgs(StrictModel):
 class GuidedAttentionArgs(StrictModel):
     """Which heads are asked to look at the text, and how strongly.
 
-    ``weight`` is of where evenly spoken text would be, ``alignment_weight`` of reading in order.
+    ``weight`` is of where the text should be by then, ``alignment_weight`` of reading in order.
     """
 
     weight: Schedule = _NEVER
     alignment_weight: Schedule = _NEVER
+    has_timings: bool = Field(
+        default=False,
+        description="take the places from alignment.jsonl in the prepared folder, and guide only "
+        "the clips that are in it; otherwise the text is taken to be spread evenly",
+    )
     sigma: float = Field(default=0.07, gt=0, description="width, as a share of the text's length")
     layers: list[int] = Field(default=[1, 2, 3], min_length=1)
     num_heads: int = Field(default=2, ge=1)

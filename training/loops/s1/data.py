@@ -14,6 +14,7 @@ from models.gpt_sovits.s1.config import S1Config
 from models.gpt_sovits.s1.loss import S1Batch, collate, next_token_targets, spoil_at_random
 from training.loops.clips import Clip
 from training.loops.s1.args import TokenNoiseArgs
+from training.loops.s1.timings import Timings, expected_phoneme
 from training.loops.sampler import Draw, EpochSampler
 from training.loops.seeds import item_generator
 from training.loops.strict import ConfigError
@@ -32,7 +33,7 @@ class Utterance:
     tokens: Tensor
     """(token,) int64"""
     expected_phoneme: Tensor
-    """(token,) float32: index of the phoneme that is probably being spoken"""
+    """(token,) float32: index of the phoneme that is being spoken; NaN where nobody knows"""
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,29 @@ class S1TrainingBatch:
     """Real ones (tokens, and an end each) in the whole batch."""
 
 
-def utterance(clip: Clip) -> Utterance:
-    """A clip with the text spread evenly over its time."""
-    num_phonemes, num_tokens = len(clip.phoneme_ids), len(clip.semantic_tokens)
+def utterance(clip: Clip, timings: Timings | None = None) -> Utterance:
+    """A clip with the text where timings have it; without any, spread evenly over its time.
+
+    Raises:
+        ConfigError: the timings are of another text.
+    """
+    phoneme_ids, tokens = torch.tensor(clip.phoneme_ids), torch.tensor(clip.semantic_tokens)
+    if timings is None:
+        return Utterance(phoneme_ids, tokens, _spread_evenly(len(phoneme_ids), len(tokens)))
+    ends_s = timings.get(clip.name)
+    if ends_s is None:
+        return Utterance(phoneme_ids, tokens, torch.full((len(tokens),), torch.nan))
+    if len(ends_s) != len(phoneme_ids):
+        raise ConfigError(
+            f"clip {clip.name} has {len(phoneme_ids)} phonemes and timings of {len(ends_s)}"
+        )
+    return Utterance(phoneme_ids, tokens, expected_phoneme(ends_s, len(tokens)))
+
+
+def _spread_evenly(num_phonemes: int, num_tokens: int) -> Tensor:
     # Position t predicts token t + 1, of which the middle is at (t + 1.5) / T.
     expected = (torch.arange(num_tokens) + 1.5) / num_tokens * num_phonemes - 0.5
-    return Utterance(
-        torch.tensor(clip.phoneme_ids),
-        torch.tensor(clip.semantic_tokens),
-        expected.clamp(max=num_phonemes - 1),
-    )
+    return expected.clamp(max=num_phonemes - 1)
 
 
 def joined(parts: Sequence[Utterance]) -> Utterance:
@@ -106,9 +120,10 @@ class S1Data:
         noise: how inputs are disturbed.
         has_rejected: make worse tokens for the preference term.
         world: whose rows are made.
+        timings: when phonemes are heard; None: the text is taken to be spread evenly.
 
     Raises:
-        ConfigError: a clip has ids the network does not know.
+        ConfigError: a clip has ids the network does not know, or the timings of another text.
     """
 
     def __init__(
@@ -119,10 +134,11 @@ class S1Data:
         noise: TokenNoiseArgs,
         has_rejected: bool,
         world: World,
+        timings: Timings | None = None,
     ) -> None:
         check_ids(clips, config)
         self.sampler = sampler
-        self._utterances = [utterance(clip) for clip in clips]
+        self._utterances = [utterance(clip, timings) for clip in clips]
         self._config = config
         self._noise = noise
         self._has_rejected = has_rejected

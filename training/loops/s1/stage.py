@@ -20,6 +20,7 @@ from training.loops.mixed_precision import GradientStep, autocast_calls
 from training.loops.s1.args import AdamWArgs, S1Args
 from training.loops.s1.data import S1Data, S1TrainingBatch, check_ids, fits
 from training.loops.s1.objective import losses
+from training.loops.s1.timings import Timings
 from training.loops.s1.validation import S1Validation
 from training.loops.sampler import EpochSampler
 from training.loops.seeds import seed_weights
@@ -34,12 +35,19 @@ class S1Stage:
         args: of the run.
         clips: all of the data.
         world: this worker among the others.
+        timings: when phonemes are heard, for ``args.guided_attention``.
 
     Raises:
         ConfigError: the data or the base does not fit what ``args`` ask for.
     """
 
-    def __init__(self, args: S1Args, clips: Sequence[Clip], world: World) -> None:
+    def __init__(
+        self,
+        args: S1Args,
+        clips: Sequence[Clip],
+        world: World,
+        timings: Timings | None = None,
+    ) -> None:
         self.args = args
         self.world = world
         usable = [c for c in of_speakers(clips, args.speakers) if fits(c, args.max_clip_s)]
@@ -53,7 +61,13 @@ class S1Stage:
             )
         check_ids(held_out, self.config)
         self.data = S1Data(
-            training, self.config, self._sampler(training), args.token_noise, args.preference, world
+            training,
+            self.config,
+            self._sampler(training),
+            args.token_noise,
+            args.preference,
+            world,
+            timings,
         )
         self.validation = S1Validation(held_out, self.config, args, world.device)
         self.gradients = GradientStep(self._optimizer(), world, args.precision, args.clip_norm)
