@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -82,19 +84,24 @@ class GptSovitsEngine:
         )
 
     async def _gain(self, voice: Voice, emotion_idx: int) -> float:
-        """Measured by the first who asks, for all who wait; a failure is not kept."""
+        """Measured when the first asks, for all who wait; a failure is not kept."""
         key = (str(voice.record), emotion_idx)
         if key not in self._gains:
-            self._gains[key] = asyncio.create_task(self._measure_gain(voice, emotion_idx))
+            # Serve cancels the calls of a request whose client leaves, and finds them through the
+            # context: in one of its own, a measurement outlives who asked first.
+            measuring = asyncio.create_task(
+                self._measure_gain(voice, emotion_idx), context=contextvars.Context()
+            )
+            measuring.add_done_callback(partial(self._forget_failure, key))
+            self._gains[key] = measuring
             if len(self._gains) > _MAX_GAINS:
                 self._gains.popitem(last=False)
-        measuring = self._gains[key]
-        try:
-            return await asyncio.shield(measuring)
-        except Exception:
-            if self._gains.get(key) is measuring:
-                del self._gains[key]
-            raise
+        return await asyncio.shield(self._gains[key])
+
+    def _forget_failure(self, key: tuple[str, int], measuring: asyncio.Task[float]) -> None:
+        is_failed = measuring.cancelled() or measuring.exception() is not None
+        if is_failed and self._gains.get(key) is measuring:
+            del self._gains[key]
 
     async def _measure_gain(self, voice: Voice, emotion_idx: int) -> float:
         segments: list[PronouncedSegment] = await repeated(
