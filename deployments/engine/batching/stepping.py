@@ -64,6 +64,7 @@ class SteppingEngine(Generic[Request, Token]):
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._outlets: dict[str, _Outlet[Token]] = {}
         self._ids = itertools.count()
+        self._has_ended = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -108,10 +109,13 @@ class SteppingEngine(Generic[Request, Token]):
             EngineStopped: the thread has ended.
             Exception: whatever broke the step that the sequence took part in.
         """
-        if not self.is_alive:
-            raise EngineStopped("the engine's thread has ended")
         sequence_id = str(next(self._ids))
         outlet = _Outlet[Token](asyncio.get_running_loop(), tokens_per_chunk)
+        # In this order: the thread that ends sees the outlet, or its end is seen here.
+        self._outlets[sequence_id] = outlet
+        if self._has_ended:
+            del self._outlets[sequence_id]
+            raise EngineStopped("the engine's thread has ended")
         self._inbox.put(lambda: self._submit(sequence_id, group, request, prefix, outlet))
         try:
             while True:
@@ -136,8 +140,6 @@ class SteppingEngine(Generic[Request, Token]):
             self._engine.submit(sequence_id, group, request, prefix)
         except (QueueFull, ValueError) as error:
             outlet.fail(error)
-        else:
-            self._outlets[sequence_id] = outlet
 
     def _leave(self, sequence_id: str) -> None:
         self._engine.cancel(sequence_id)
@@ -152,7 +154,8 @@ class SteppingEngine(Generic[Request, Token]):
         except Exception:
             logger.exception("the stepping thread has ended")
         finally:
-            for outlet in self._outlets.values():
+            self._has_ended = True
+            for outlet in list(self._outlets.values()):
                 outlet.fail(EngineStopped("the engine's thread has ended"))
 
     def _empty_inbox(self) -> bool:

@@ -142,7 +142,7 @@ def test_after_the_stop_nobody_waits_for_ever(runner: GatedRunner) -> None:
     async def scenario() -> None:
         engine = SteppingEngine[int, int]("test", BatchingEngine(max_waiting=1))
         engine.add_group("a", runner, num_slots=2)
-        task = asyncio.create_task(collect(engine.stream("a", 1000)))
+        task = asyncio.create_task(collect(engine.stream("a", 10**9)))
         runner.allowed.release()
         await until(lambda: runner.num_steps == 1)
         stopping = asyncio.create_task(asyncio.to_thread(engine.stop))
@@ -151,5 +151,30 @@ def test_after_the_stop_nobody_waits_for_ever(runner: GatedRunner) -> None:
         for stream in (task, collect(engine.stream("a", 1))):
             with pytest.raises(EngineStopped):
                 await stream
+
+    asyncio.run(scenario())
+
+
+def test_who_asks_while_the_thread_breaks_down_is_told_so(runner: GatedRunner) -> None:
+    is_breaking, may_break = threading.Event(), threading.Event()
+
+    def break_down(load: Load) -> None:
+        is_breaking.set()
+        may_break.wait(10)
+        raise RuntimeError("no metrics")
+
+    async def scenario() -> None:
+        engine = SteppingEngine[int, int]("test", BatchingEngine(max_waiting=1), break_down)
+        engine.add_group("a", runner, num_slots=2)
+        runner.open()
+        running = asyncio.create_task(collect(engine.stream("a", 1000)))
+        await until(is_breaking.is_set)
+        late = asyncio.create_task(collect(engine.stream("a", 1)))
+        await asyncio.sleep(0)
+        may_break.set()
+        async with asyncio.timeout(10):
+            for stream in (running, late):
+                with pytest.raises(EngineStopped):
+                    await stream
 
     asyncio.run(scenario())
