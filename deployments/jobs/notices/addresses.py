@@ -54,7 +54,7 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
 
         Raises:
             NoticeRefused: the name has no address at the moment.
-            NoticeImpossible: it has one that is not allowed.
+            NoticeImpossible: it has one that is not allowed, or is no name.
         """
         address = await self._resolve(host, port)
         return await self._network.connect_tcp(
@@ -68,6 +68,8 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError:  # labels that are empty or too long
+            raise NoticeImpossible(f"{host[:80]!r} is not the name of a host") from None
         except OSError as error:
             raise NoticeRefused(f"host {host!r} can't be resolved: {error.strerror}") from None
         addresses = [str(entry[4][0]) for entry in found]

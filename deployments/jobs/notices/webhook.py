@@ -43,6 +43,8 @@ def check_url(url: str, allow_private: bool) -> None:
         raise InvalidInput(f"webhook_url must be a URL that begins with {schemes[0]}://")
     if parts.username is not None or parts.password is not None:
         raise InvalidInput("webhook_url must not carry credentials")
+    if not _is_host(host):
+        raise InvalidInput("webhook_url: the host is not a name that can be looked up")
     if not allow_private and not _may_be_public(host):
         raise InvalidInput("webhook_url must name a public host")
 
@@ -118,9 +120,19 @@ class WebhookSender:
                 return reply.status
 
 
+def _is_host(host: str) -> bool:
+    """False for what no resolver takes: labels that are empty or longer than 63 characters."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
+
+
 def _may_be_public(host: str) -> bool:
     """False for addresses that are not public; a name may still turn out to be one of those."""
     try:
         return is_public(host)
     except ValueError:
-        return host != "localhost" and not host.endswith((".localhost", ".local", ".internal"))
+        name = host.removesuffix(".")
+        return name != "localhost" and not name.endswith((".localhost", ".local", ".internal"))

@@ -130,6 +130,11 @@ def test_a_name_with_an_address_that_is_not_public_is_never_connected_to(
         asyncio.run(sender(allow_private=False).send("https://hook.example.com", NOTICE))
 
 
+def test_a_host_that_no_resolver_takes_is_not_tried_again() -> None:
+    with pytest.raises(NoticeImpossible, match="not the name of a host"):
+        asyncio.run(CheckedNetwork(allow_private=True).connect_tcp("hook..example.com", 443))
+
+
 def test_the_connection_goes_to_the_address_that_was_checked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -157,6 +162,9 @@ def test_the_connection_goes_to_the_address_that_was_checked(
         "https://user:password@example.com",
         "https://user@example.com",
         "https://localhost/x",
+        "https://localhost./x",
+        "https://hook..example.com",
+        "https://" + 64 * "a" + ".example.com",
         "https://metadata.google.internal",
         "https://127.0.0.1",
         "https://[::1]:443",
