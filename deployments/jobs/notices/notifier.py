@@ -100,6 +100,10 @@ class Notifier:
             except NoticeRefused as error:
                 is_over = delay_s is None or isinstance(error, NoticeImpossible)
                 reason = str(error)
+            except Exception as error:
+                # A notice that can't be sent must not keep its job in the queue for ever.
+                logger.exception("notice of %s by %s failed", job_id, channel)
+                is_over, reason = True, type(error).__name__
             logger.warning("notice of %s by %s not taken: %s", job_id, channel, reason)
             if is_over or delay_s is None:
                 break

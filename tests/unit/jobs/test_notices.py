@@ -10,6 +10,7 @@ from deployments.jobs.job import AudioOutput, Job, JobOutput, JobRequest
 from deployments.jobs.notices.errors import NoticeRefused
 from deployments.jobs.notices.notifier import Notifier
 from deployments.jobs.notices.settings import NoticeSettings
+from deployments.jobs.notices.webhook import WebhookSender
 from models.storage import AwsAccess, FolderStore
 from tests.unit.jobs.jobs import new_request
 from tests.unit.jobs.receiver import receiver
@@ -128,6 +129,20 @@ def test_a_receiver_that_is_gone_for_good_is_asked_once(objects: FolderStore) ->
     assert len(requests) == 1
     stored = json.loads(objects.read(f"{folder_of(request.id)}/notified.json"))
     assert stored["outcomes"] == {"webhook": "given up: webhook: 410 Gone"}
+
+
+def test_a_notice_that_fails_in_an_unknown_way_is_given_up(
+    objects: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(self: WebhookSender, url: str, notice: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(WebhookSender, "send", failing)
+    request = new_request(webhook_url="https://hook.example.com")
+    notifier = Notifier(objects, NoticeSettings({}, SECRET), AwsAccess(), NO_PAUSES)
+    asyncio.run(notifier.tell(request, finished(request)))
+    stored = json.loads(objects.read(f"{folder_of(request.id)}/notified.json"))
+    assert stored["outcomes"] == {"webhook": "given up: ZeroDivisionError"}
 
 
 def test_an_unreachable_queue_is_refused_without_a_secret(
