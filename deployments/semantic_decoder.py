@@ -17,7 +17,7 @@ from deployments.engine.speech.protocol import SemanticRequest, TokenChunk
 from deployments.engine.speech.semantic import SemanticEngine, SemanticSettings
 from deployments.errors import NotReady
 from deployments.messages import StageStats
-from deployments.speech_stage import StageMetrics, preload, speech_errors
+from deployments.speech_stage import Preloading, StageMetrics, speech_errors
 from models.storage import AwsAccess, embedded_store, open_store
 
 _AUDIO_S_PER_PHONEME = 0.08
@@ -87,15 +87,12 @@ class SemanticDecoder:
             ),
             self._metrics.set_load,
         )
-        self._preload = tuple(checkpoints)[:max_checkpoints]
-        self._preloading: asyncio.Task[None] | None = None
+        self._preloading = Preloading(self._engine.preload, checkpoints[:max_checkpoints])
         self._queued_audio_s = 0.0
 
     async def ready(self) -> bool:
         """Whether the checkpoints that requests will name first are loaded."""
-        if self._preloading is None:
-            self._preloading = asyncio.create_task(preload(self._engine.preload, self._preload))
-        await asyncio.shield(self._preloading)
+        await self._preloading.finish()
         return self._engine.is_alive
 
     async def stats(self) -> StageStats:

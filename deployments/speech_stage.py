@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from deployments.engine.batching.engine import QueueFull
 from deployments.engine.batching.stepping import EngineStopped, Load
 from deployments.engine.speech.checkpoint_files import CheckpointUnusable
 from deployments.errors import DamagedRecord, InvalidInput, NotReady, Overloaded
+from models.storage import StorageUnavailable
 
 logger = logging.getLogger("ray.serve")
 
@@ -54,6 +56,8 @@ def speech_errors() -> Iterator[None]:
         yield
     except QueueFull as error:
         raise Overloaded(str(error), {"retry_after_s": _RETRY_AFTER_S}) from error
+    except StorageUnavailable as error:  # a ValueError, and not the caller's fault
+        raise NotReady(str(error), {"retry_after_s": _RETRY_AFTER_S}) from error
     except ValueError as error:
         raise InvalidInput(str(error)) from error
     except CheckpointUnusable as error:
@@ -62,10 +66,38 @@ def speech_errors() -> Iterator[None]:
         raise NotReady(str(error), {"retry_after_s": _RETRY_AFTER_S}) from error
 
 
-async def preload(load: Callable[[str], Awaitable[None]], checkpoints: Sequence[str]) -> None:
-    """Load checkpoints; one that can't be served is logged, and spoils nothing for the others."""
-    for checkpoint in checkpoints:
-        try:
-            await load(checkpoint)
-        except CheckpointUnusable as error:
-            logger.error("not preloaded: %s", error)
+class Preloading:
+    """Loads checkpoints before they are asked for; one that can't be served spoils nothing.
+
+    Args:
+        load: loads one.
+        checkpoints: their names.
+    """
+
+    def __init__(self, load: Callable[[str], Awaitable[None]], checkpoints: Sequence[str]) -> None:
+        self._load = load
+        self._checkpoints = tuple(checkpoints)
+        self._loading: asyncio.Task[None] | None = None
+
+    async def finish(self) -> None:
+        """Wait until all are loaded; what failed for another reason is tried again each time.
+
+        Raises:
+            NotReady: the storage does not answer.
+            Overloaded: requests leave no room.
+        """
+        if self._loading is None or _has_failed(self._loading):
+            self._loading = asyncio.create_task(self._load_all())
+        with speech_errors():
+            await asyncio.shield(self._loading)
+
+    async def _load_all(self) -> None:
+        for checkpoint in self._checkpoints:
+            try:
+                await self._load(checkpoint)
+            except CheckpointUnusable as error:
+                logger.error("not preloaded: %s", error)
+
+
+def _has_failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)

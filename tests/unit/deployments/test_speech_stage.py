@@ -6,7 +6,8 @@ from deployments.engine.batching.scheduler import QueueFull
 from deployments.engine.batching.stepping import EngineStopped
 from deployments.engine.speech.checkpoint_files import CheckpointUnusable
 from deployments.errors import DamagedRecord, InvalidInput, NotReady, Overloaded, SpeechError
-from deployments.speech_stage import preload, speech_errors
+from deployments.speech_stage import Preloading, speech_errors
+from models.storage import StorageUnavailable
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,7 @@ from deployments.speech_stage import preload, speech_errors
         (ValueError("ids out of range"), InvalidInput),
         (CheckpointUnusable("small@1 is not stored"), DamagedRecord),
         (EngineStopped("the thread has ended"), NotReady),
+        (StorageUnavailable("the disk does not answer"), NotReady),
     ],
 )
 def test_what_an_engine_raises_is_told_with_its_reason(
@@ -39,5 +41,37 @@ def test_a_checkpoint_that_can_not_be_loaded_ahead_does_not_stop_the_others() ->
             raise CheckpointUnusable(name)
         loaded.append(name)
 
-    asyncio.run(preload(load, ["a@1", "damaged@1", "b@1"]))
+    asyncio.run(Preloading(load, ["a@1", "damaged@1", "b@1"]).finish())
     assert loaded == ["a@1", "b@1"]
+
+
+def test_loading_ahead_is_done_once() -> None:
+    loaded = []
+
+    async def load(name: str) -> None:
+        loaded.append(name)
+
+    async def scenario() -> None:
+        preloading = Preloading(load, ["a@1"])
+        await asyncio.gather(preloading.finish(), preloading.finish())
+        await preloading.finish()
+
+    asyncio.run(scenario())
+    assert loaded == ["a@1"]
+
+
+def test_a_stage_becomes_ready_when_the_storage_comes_back() -> None:
+    answers = [StorageUnavailable("the disk does not answer"), None]
+
+    async def load(name: str) -> None:
+        if (error := answers.pop(0)) is not None:
+            raise error
+
+    async def scenario() -> None:
+        preloading = Preloading(load, ["a@1"])
+        with pytest.raises(NotReady):
+            await preloading.finish()
+        await preloading.finish()
+
+    asyncio.run(scenario())
+    assert answers == []
