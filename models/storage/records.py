@@ -87,8 +87,8 @@ class VersionedRecords:
             found = version or self._current(layer, name)
             if found is not None and self._has(layer, RecordId(name, found)):
                 return RecordId(name, found)
-        known = ", ".join(self.names()) or "none"
-        raise UnknownRecord(f"{self._folder}: nothing is called {reference!r}; there are: {known}")
+        # What else there is may be somebody's own: callers are told, so it is not listed.
+        raise UnknownRecord(f"{self._folder}: nothing is called {reference!r}")
 
     def read(self, record: RecordId) -> dict[str, Any]:
         """The JSON document of one version.
