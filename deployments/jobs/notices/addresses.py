@@ -15,6 +15,8 @@ import httpcore
 
 from deployments.jobs.notices.errors import NoticeImpossible, NoticeRefused
 
+# Addresses of one site, which `ipaddress` takes for global ones (RFC 3879).
+_SITE_LOCAL = ipaddress.IPv6Network("fec0::/10")
 # IPv6 addresses that stand for an IPv4 address behind a translator (RFC 6052, RFC 8215).
 _TRANSLATED = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48")))
 
@@ -23,7 +25,7 @@ def is_public(address: str) -> bool:
     """Whether an IP address belongs to the public internet, also the one embedded in it."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        if any(ip in network for network in _TRANSLATED):
+        if any(ip in network for network in (_SITE_LOCAL, *_TRANSLATED)):
             return False
         for embedded in (ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())):
             if embedded is not None and not is_public(str(embedded)):
