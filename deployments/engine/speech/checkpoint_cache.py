@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from deployments.engine.batching.scheduler import QueueFull
 
 Loaded = TypeVar("Loaded")
+
+PATIENCE_S = 10.0
+"""How long a checkpoint waits for one to fall idle; a segment seldom takes as long."""
 
 
 @dataclass
@@ -19,44 +22,51 @@ class _Entry(Generic[Loaded]):
     loading: asyncio.Task[Loaded]
     num_leases: int = 0
     is_loaded: bool = False
+    makes_way_for: str | None = None
 
     @property
     def is_idle(self) -> bool:
         return self.num_leases == 0 and self.is_loaded
 
 
+@dataclass(eq=False)
+class _Caller(Generic[Loaded]):
+    name: str
+    lease: asyncio.Future[_Entry[Loaded]]
+    is_patient: bool = True
+
+
 class CheckpointCache(Generic[Loaded]):
     """Lends checkpoints by name. For one event loop.
 
     A checkpoint is loaded once however many wait for it. Where there is no room, the one that has
-    been unused for longest goes; while all are lent, further ones wait.
+    been unused for longest goes; while all are lent, further ones wait, first come, first served.
+    A checkpoint may be lent without a pause: after `patience_s` it is lent to nobody else until the
+    one that waits has taken its place.
 
     Args:
         load: reads a checkpoint; its exception reaches everyone who waits for that checkpoint.
         unload: told of each checkpoint that goes.
         max_loaded: checkpoints in memory at most.
         max_waiting: callers that may wait for room.
+        patience_s: seconds a caller waits before a checkpoint in use has to make way.
     """
 
     def __init__(
         self,
-        load: Callable[[str], Awaitable[Loaded]],
+        load: Callable[[str], Coroutine[Any, Any, Loaded]],
         unload: Callable[[str], None],
         max_loaded: int,
         max_waiting: int,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._load = load
         self._unload = unload
         self._max_loaded = max_loaded
         self._max_waiting = max_waiting
-        self._num_waiting = 0
+        self._patience_s = patience_s
         self._entries: OrderedDict[str, _Entry[Loaded]] = OrderedDict()
-        self._may_have_room = asyncio.Condition()
-
-    @property
-    def names(self) -> list[str]:
-        """Of all checkpoints in memory or on their way there, the least recently used first."""
-        return list(self._entries)
+        self._waiting: list[_Caller[Loaded]] = []
 
     @asynccontextmanager
     async def lease(self, name: str) -> AsyncIterator[Loaded]:
@@ -66,48 +76,74 @@ class CheckpointCache(Generic[Loaded]):
             QueueFull: too many wait for room already.
             Exception: what loading it raised; the next caller tries again.
         """
-        if name not in self._entries:
-            await self._wait_for_room(name)
-        if name not in self._entries:
-            self._entries[name] = _Entry(asyncio.create_task(self._loaded(name)))
-        entry = self._entries[name]
-        entry.num_leases += 1
-        self._entries.move_to_end(name)
+        entry = await self._borrow(name)
         try:
             # Others may wait for it too, so a caller that leaves must not end the loading.
             yield await asyncio.shield(entry.loading)
         finally:
-            entry.num_leases -= 1
-            await self._tell_waiting()
+            self._give_back(entry)
 
-    async def _loaded(self, name: str) -> Loaded:
+    async def _borrow(self, name: str) -> _Entry[Loaded]:
+        loop = asyncio.get_running_loop()
+        caller = _Caller[Loaded](name, loop.create_future())
+        self._waiting.append(caller)
+        self._lend()
+        if not caller.lease.done() and len(self._waiting) > self._max_waiting:
+            self._waiting.remove(caller)
+            raise QueueFull(f"{self._max_waiting} requests wait for a checkpoint to be loaded")
+        losing_patience = loop.call_later(self._patience_s, self._lose_patience, caller)
         try:
-            loaded = await self._load(name)
-            self._entries[name].is_loaded = True
-            return loaded
-        except BaseException:
-            del self._entries[name]
+            return await caller.lease
+        except asyncio.CancelledError:
+            if caller in self._waiting:
+                self._waiting.remove(caller)
+                self._lend()
+            else:  # it was lent in the very moment in which its caller left
+                self._give_back(caller.lease.result())
             raise
         finally:
-            await self._tell_waiting()
+            losing_patience.cancel()
 
-    async def _tell_waiting(self) -> None:
-        async with self._may_have_room:
-            self._may_have_room.notify_all()
+    def _give_back(self, entry: _Entry[Loaded]) -> None:
+        entry.num_leases -= 1
+        self._lend()
 
-    async def _wait_for_room(self, name: str) -> None:
-        if self._num_waiting >= self._max_waiting:
-            raise QueueFull(f"{self._num_waiting} requests wait for a checkpoint to be loaded")
-        self._num_waiting += 1
-        try:
-            async with self._may_have_room:
-                await self._may_have_room.wait_for(lambda: self._has_room_for(name))
-        finally:
-            self._num_waiting -= 1
+    def _lose_patience(self, caller: _Caller[Loaded]) -> None:
+        caller.is_patient = False
+        self._lend()
 
-    def _has_room_for(self, name: str) -> bool:
-        """Whether it is there or may be loaded; makes room if that is possible."""
-        if name in self._entries or len(self._entries) < self._max_loaded:
+    def _lend(self) -> None:
+        """Give those who wait what can be lent; room goes to whoever has waited for longest."""
+        has_room = True
+        for caller in list(self._waiting):
+            if caller.lease.cancelled():  # about to leave
+                continue
+            entry = self._entries.get(caller.name)
+            if entry is None and has_room and (has_room := self._has_room()):
+                entry = self._begin_loading(caller.name)
+            if entry is None or entry.makes_way_for is not None:
+                continue
+            self._waiting.remove(caller)
+            entry.num_leases += 1
+            self._entries.move_to_end(caller.name)
+            caller.lease.set_result(entry)
+        self._let_make_way()
+
+    def _let_make_way(self) -> None:
+        """One checkpoint in use for each that has waited for too long; none for any other."""
+        wanted = dict.fromkeys(caller.name for caller in self._waiting if not caller.is_patient)
+        for entry in self._entries.values():
+            if entry.makes_way_for not in wanted:
+                entry.makes_way_for = None
+        in_use = [entry for entry in self._entries.values() if entry.makes_way_for is None]
+        served = {entry.makes_way_for for entry in self._entries.values()}
+        unserved = [name for name in wanted if name not in self._entries and name not in served]
+        for name, entry in zip(unserved, in_use, strict=False):
+            entry.makes_way_for = name
+
+    def _has_room(self) -> bool:
+        """Whether one more may be loaded; makes room if that is possible."""
+        if len(self._entries) < self._max_loaded:
             return True
         idle = next((name for name, entry in self._entries.items() if entry.is_idle), None)
         if idle is None:
@@ -115,3 +151,15 @@ class CheckpointCache(Generic[Loaded]):
         del self._entries[idle]
         self._unload(idle)
         return True
+
+    def _begin_loading(self, name: str) -> _Entry[Loaded]:
+        entry = self._entries[name] = _Entry(asyncio.create_task(self._load(name)))
+        entry.loading.add_done_callback(lambda loading: self._end_loading(name, loading))
+        return entry
+
+    def _end_loading(self, name: str, loading: asyncio.Task[Loaded]) -> None:
+        if loading.cancelled() or loading.exception() is not None:
+            del self._entries[name]
+        else:
+            self._entries[name].is_loaded = True
+        self._lend()

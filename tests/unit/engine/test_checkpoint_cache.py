@@ -10,14 +10,17 @@ from deployments.engine.speech.checkpoint_cache import CheckpointCache
 class Shelf:
     """Where checkpoints are loaded from; notes what happens, and can be made to wait or fail."""
 
-    def __init__(self, max_loaded: int = 2, max_waiting: int = 10) -> None:
+    def __init__(
+        self, max_loaded: int = 2, max_waiting: int = 10, patience_s: float = 60.0
+    ) -> None:
         self.log: list[str] = []
         self.may_load = asyncio.Event()
         self.may_load.set()
         self.fails = False
         self.cache = CheckpointCache[str](
-            self.load, lambda name: self.log.append(f"-{name}"), max_loaded, max_waiting
-        )
+            self.load, lambda name: self.log.append(f"-{name}"), max_loaded, max_waiting,
+            patience_s,
+        )  # fmt: skip
 
     async def load(self, name: str) -> str:
         self.log.append(f"+{name}")
@@ -120,3 +123,71 @@ def test_only_so_many_may_wait_for_room() -> None:
         assert await waiting == "B"
 
     asyncio.run(scenario())
+
+
+def test_what_has_room_is_loaded_though_nobody_may_wait() -> None:
+    assert asyncio.run(Shelf(max_waiting=0).use("a")) == "A"
+
+
+def test_room_goes_to_whoever_has_waited_for_longest() -> None:
+    async def scenario() -> list[str]:
+        shelf = Shelf(max_loaded=1)
+        async with shelf.cache.lease("a"):
+            users = [asyncio.create_task(shelf.use(name)) for name in "bcb"]
+            await settle()
+        users.append(asyncio.create_task(shelf.use("d")))
+        await asyncio.gather(*users)
+        return shelf.log
+
+    assert asyncio.run(scenario()) == ["+a", "-a", "+b", "-b", "+c", "-c", "+d"]
+
+
+@pytest.mark.parametrize("others", ["b", "bc"])
+def test_a_checkpoint_that_is_lent_without_a_pause_makes_way_at_last(others: str) -> None:
+    async def scenario() -> list[str]:
+        shelf = Shelf(max_loaded=1, patience_s=0.01)
+        waiting = [asyncio.create_task(shelf.use(name)) for name in others]
+
+        async def keep_using_a() -> None:
+            while not all(task.done() for task in waiting):
+                async with shelf.cache.lease("a"):
+                    await asyncio.sleep(0.002)
+
+        async with shelf.cache.lease("a"), asyncio.timeout(10):
+            # Overlapping leases: there is no moment in which nobody uses it.
+            users = [asyncio.create_task(keep_using_a()) for _ in range(3)]
+            await asyncio.sleep(0.05)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*users)
+            return await asyncio.gather(*waiting)
+
+    assert asyncio.run(scenario()) == [name.upper() for name in others]
+
+
+def test_a_checkpoint_is_lent_on_when_nobody_waits_for_its_place_any_more() -> None:
+    async def scenario() -> list[str]:
+        shelf = Shelf(max_loaded=1, patience_s=0.0)
+        async with shelf.cache.lease("a"), asyncio.timeout(10):
+            left = asyncio.create_task(shelf.use("b"))
+            refused = asyncio.create_task(shelf.use("a"))
+            await asyncio.sleep(0.02)
+            left.cancel()
+            await asyncio.wait([left])
+            assert await shelf.use("a") == "A"
+            await refused
+        return shelf.log
+
+    assert asyncio.run(scenario()) == ["+a"]
+
+
+def test_a_caller_that_leaves_as_it_is_lent_to_gives_back() -> None:
+    async def scenario() -> str:
+        shelf = Shelf(max_loaded=1)
+        async with shelf.cache.lease("a"):
+            left = asyncio.create_task(shelf.use("b"))
+            await settle()
+        left.cancel()  # it has been lent to, and does not know it yet
+        async with asyncio.timeout(10):
+            return await shelf.use("c")
+
+    assert asyncio.run(scenario()) == "C"
