@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --constraint constraints.txt
 PYTEST := $(BIN)/pytest
 
-.PHONY: run test test-full lint bench clean
+.PHONY: run test test-full lint bench bench-serve soak clean
 
 run: $(VENV)/.installed
 	@$(BIN)/python -m models.fetch
@@ -35,6 +35,15 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.s2 --threads 2
 	$(BIN)/python -m benchmarks.s1_flips --threads 1
 	$(BIN)/python -m benchmarks.s2_streaming --threads 1
+
+# The service under load, started for it; needs a machine that does nothing else.
+bench-serve: $(VENV)/.installed-dev
+	@$(BIN)/python -m models.fetch
+	$(BIN)/python -m benchmarks.serve_load
+
+soak: $(VENV)/.installed-dev
+	@$(BIN)/python -m models.fetch
+	$(BIN)/python -m benchmarks.soak
 
 clean:
 	rm -rf $(VENV)

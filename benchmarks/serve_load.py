@@ -1,7 +1,8 @@
 """How the running service holds up as more and more people speak through it.
 
-    make run                                        # in another terminal
     python -m benchmarks.serve_load --voice sinip --levels 1 2 4 8 16
+
+Starts the service for itself, unless `--url` names one that runs.
 
 Open loop: requests arrive at random times (Poisson) whether or not earlier ones have ended, as
 people do. A level `c` offers so many that `c` would be in the service at once if each took as long
@@ -14,8 +15,10 @@ import argparse
 import asyncio
 import random
 import statistics
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ import httpx
 
 from benchmarks.plot import line_plot
 from benchmarks.report import environment, write_report
+from tests.e2e.service import Service, running_service
 
 _BYTES_PER_S = 2 * 24_000  # pcm: 16 bits, mono, 24 kHz
 _TIMEOUT_S = 120.0
@@ -150,18 +154,26 @@ async def measure(
     return rows
 
 
+@contextmanager
+def _own_service() -> Iterator[Service]:
+    with tempfile.TemporaryDirectory() as folder, running_service(Path(folder), {}) as service:
+        yield service
+
+
 def main() -> None:
     """Measure, and write JSON, Markdown and a plot."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.serve_load", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    parser.add_argument("--url", help="of a running service; without it, one is started")
     parser.add_argument("--voice", nargs="+", default=["sinip"])
     parser.add_argument("--levels", nargs="+", type=int, default=[1, 2, 4, 8, 16])
     parser.add_argument("--seconds", type=float, default=30.0, help="length of a level")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     args = parser.parse_args()
-    rows = asyncio.run(measure(args.url, args.voice, args.levels, args.seconds))
+    with ExitStack() as stack:
+        url = args.url or stack.enter_context(_own_service()).url
+        rows = asyncio.run(measure(url, args.voice, args.levels, args.seconds))
     lines = {
         f"{voice}, {name}": [
             (row["c"], row[f"first_audio_{name}_s"]) for row in rows if row["voice"] == voice
