@@ -10,6 +10,8 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpcore
 
@@ -19,6 +21,10 @@ from deployments.jobs.notices.errors import NoticeImpossible, NoticeRefused
 _SITE_LOCAL = ipaddress.IPv6Network("fec0::/10")
 # IPv6 addresses that stand for an IPv4 address behind a translator (RFC 6052, RFC 8215).
 _TRANSLATED = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48")))
+
+# A name server of the receiver's own may take its time, and a look-up can't be cut off: in threads
+# of their own, look-ups hold up other notices at most, and never the leases of running jobs.
+_LOOK_UPS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="webhook-look-up")
 
 
 def is_public(address: str) -> bool:
@@ -69,7 +75,9 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
     async def _resolve(self, host: str, port: int) -> str:
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = await loop.run_in_executor(
+                _LOOK_UPS, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+            )
         except UnicodeError:  # labels that are empty or too long
             raise NoticeImpossible(f"{host[:80]!r} is not the name of a host") from None
         except OSError as error:

@@ -1,7 +1,9 @@
 import asyncio
 import json
 import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpcore
 import pytest
@@ -113,12 +115,12 @@ def resolving_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
     """Every name has these addresses; returns the names that were looked up."""
     asked = []
 
-    async def getaddrinfo(self: object, host: str, port: int, **_: object) -> list[object]:
+    def getaddrinfo(host: str, port: int, **_: object) -> list[object]:
         asked.append(host)
         kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
         return [(*kind, (address, port)) for address in addresses]
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     return asked
 
 
@@ -129,6 +131,31 @@ def test_a_name_with_an_address_that_is_not_public_is_never_connected_to(
     resolving_to(monkeypatch, *addresses)
     with pytest.raises(NoticeImpossible, match="not a public address"):
         asyncio.run(sender(allow_private=False).send("https://hook.example.com", NOTICE))
+
+
+def test_slow_look_ups_take_no_thread_from_the_storage(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+
+    def slow(*_: object, **__: object) -> list[object]:
+        answers.wait(10)
+        raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    async def scenario() -> str:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        network = CheckedNetwork(allow_private=False)
+        looking_up = asyncio.create_task(network.connect_tcp("hook.example.com", 443))
+        await asyncio.sleep(0)  # the look-up has been handed to its thread
+        try:
+            async with asyncio.timeout(5):
+                read = await asyncio.to_thread(str, "read")
+        finally:
+            answers.set()
+        with pytest.raises(NoticeRefused, match="can't be resolved"):
+            await looking_up
+        return read
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    assert asyncio.run(scenario()) == "read"
 
 
 def test_a_host_that_no_resolver_takes_is_not_tried_again() -> None:
