@@ -104,7 +104,7 @@ class VoiceVersions:
 
     def has_clip_of(self, voice: PublishedVoice, key: str) -> bool:
         """Whether a call published its clip before; if so the version is surely the current one."""
-        if not any(reference.clip.endswith(f"-{key}.flac") for reference in voice.references):
+        if not _holds_clip_of(voice, key):
             return False
         self._point_to_newest(voice.voice_id)
         return True
@@ -119,7 +119,7 @@ class VoiceVersions:
     def create(
         self, voice_id: str, new: NewReference, description: str, owner: str | None
     ) -> PublishedVoice:
-        """Publish the first version of a voice.
+        """Publish the first version of a voice, unless an attempt at the same call just has.
 
         Raises:
             VoiceExists: another call was faster.
@@ -139,9 +139,13 @@ class VoiceVersions:
             owner=owner,
             training=None,
         )
-        if self._newest(voice_id) is not None or not self._publish(voice, new):
+        standing = self.to_extend(voice_id, owner)
+        if standing is not None and self.has_clip_of(standing, new.key):
+            return standing
+        published = self._publish(voice, new) if standing is None else None
+        if published is None:
             raise VoiceExists(f"voice {voice_id!r} was registered by another call meanwhile")
-        return voice
+        return published
 
     def extend(self, voice_id: str, new: NewReference, caller: str | None) -> PublishedVoice:
         """Publish a version with one more clip; concurrent calls add theirs one after the other.
@@ -156,6 +160,8 @@ class VoiceVersions:
             base = self.to_extend(voice_id, caller)
             if base is None:
                 raise UnknownVoice(f"voice {voice_id!r} was deleted meanwhile")
+            if self.has_clip_of(base, new.key):
+                return base
             _check_fits(base, new)
             voice = replace(
                 base,
@@ -163,9 +169,9 @@ class VoiceVersions:
                 created_at=_now(),
                 references=(*base.references, new.published(len(base.references))),
             )
-            if self._copy_clips(base, voice) and self._publish(voice, new):
+            if self._copy_clips(base, voice) and (published := self._publish(voice, new)):
                 self._withdraw_if_deleted(base, voice)
-                return voice
+                return published
         raise Overloaded(f"too many clips are added to voice {voice_id!r}", {"retry_after_s": 1})
 
     def delete(self, voice_id: str, caller: str | None) -> None:
@@ -193,8 +199,11 @@ class VoiceVersions:
         for found in versions:
             self._store.delete_tree(f"voices/{voice_id}/{found}")
 
-    def _publish(self, voice: PublishedVoice, new: NewReference) -> bool:
-        """Write a version; False, without a trace of the clip, if it exists already."""
+    def _publish(self, voice: PublishedVoice, new: NewReference) -> PublishedVoice | None:
+        """Write a version; None, without a trace of the clip, if another call's is there.
+
+        Two attempts at one call write the same files: the slower one must leave them alone.
+        """
         reference = voice.references[-1]
         clip, features = (f"{_folder(voice)}/{name}" for name in _files(reference))
         self._store.write(clip, new.encoded.clip)
@@ -202,11 +211,21 @@ class VoiceVersions:
         try:
             self._store.create(f"{_folder(voice)}/voice.json", to_json(voice))
         except ObjectExists:
-            self._store.delete(clip)
-            self._store.delete(features)
-            return False
+            standing = self._stored(voice)
+            if standing is None or not _holds_clip_of(standing, new.key):
+                self._store.delete(clip)
+                self._store.delete(features)
+                return None
+            voice = standing
         self._point_to_newest(voice.voice_id)
-        return True
+        return voice
+
+    def _stored(self, voice: PublishedVoice) -> PublishedVoice | None:
+        """What is stored under the name of a version; None if it was deleted or is damaged."""
+        try:
+            return voice_from_json(self._store.read(f"{_folder(voice)}/voice.json"))
+        except (ObjectNotFound, PublishedError):
+            return None
 
     def _copy_clips(self, base: PublishedVoice, voice: PublishedVoice) -> bool:
         """Copy a version's files into the next one; False if the version was deleted meanwhile."""
@@ -271,6 +290,10 @@ class VoiceVersions:
 
 def _files(reference: PublishedReference) -> tuple[str, str]:
     return reference.clip, reference.features
+
+
+def _holds_clip_of(voice: PublishedVoice, key: str) -> bool:
+    return any(reference.clip.endswith(f"-{key}.flac") for reference in voice.references)
 
 
 def _folder(voice: PublishedVoice) -> str:

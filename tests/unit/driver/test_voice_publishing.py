@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -214,6 +215,50 @@ async def test_a_request_done_again_is_done_once(
     assert again.voice == first.voice
     assert (again.clip, len(encoder.seen)) == (None, 1)
     assert str(Catalog([store]).voice("mina").record) == "mina@1"
+
+
+async def test_two_attempts_at_one_registration_at_once_make_one_voice(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both_encoded, both_wrote = asyncio.Barrier(2), threading.Barrier(2)
+    registration = VoiceRegistration(
+        Encoder(before=lambda: _passed(both_encoded)),  # type: ignore[arg-type]
+        store,
+        embedded_store(),
+    )
+    create = FolderStore.create
+
+    def create_after_both_wrote(self: FolderStore, key: str, content: bytes) -> None:
+        both_wrote.wait(10)
+        create(self, key, content)
+
+    monkeypatch.setattr(FolderStore, "create", create_after_both_wrote)
+    request = clip("mina", request_key="job_1")
+    attempts = (registration.register(request, owner="key-1") for _ in range(2))
+    first, second = await asyncio.gather(*attempts)
+
+    assert first.voice == second.voice
+    (reference,) = first.voice.references
+    assert store.read(f"voices/mina/1/{reference.clip}") == b"fLaC of clip"
+    features_from_bytes(store.read(f"voices/mina/1/{reference.features}"))
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_an_attempt_that_was_overtaken_finds_its_clip_published(
+    store: FolderStore, registration: VoiceRegistration, is_new: bool
+) -> None:
+    if not is_new:
+        await registration.register(clip("mina"), owner="key-1")
+    request = clip("mina", emotions={"anger": 1.0}, request_key="job_1")
+
+    async def overtake() -> None:
+        await registration.register(request, owner="key-1")
+
+    slow = VoiceRegistration(Encoder(before=overtake), store, embedded_store())  # type: ignore[arg-type]
+    registered = await slow.register(request, owner="key-1")
+    assert registered.voice.version == ("1" if is_new else "2")
+    assert [each for each in files(store) if each.startswith("voices/mina/3")] == []
+    assert str(Catalog([store]).voice("mina").record) == f"mina@{registered.voice.version}"
 
 
 async def test_a_half_written_voice_does_not_exist_and_can_be_registered(
