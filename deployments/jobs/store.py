@@ -46,15 +46,15 @@ class JobStore:
     def accept(self, request: JobRequest, upload: bytes | None = None) -> None:
         """Store a request; doing it again, or for the second time at once, changes nothing."""
         folder = folder_of(request.id)
-        if self._exists(f"{folder}/request.json"):
-            return
-        self.objects.write(f"{PENDING}/{request.id}", b"")
-        if upload is not None:
-            self.objects.write(f"{folder}/upload", upload)
-        try:
-            self.objects.create(f"{folder}/request.json", encode(request))
-        except ObjectExists:
-            return
+        if not self._exists(f"{folder}/request.json"):
+            self.objects.write(f"{PENDING}/{request.id}", b"")
+            if upload is not None:
+                self.objects.write(f"{folder}/upload", upload)
+            with suppress(ObjectExists):
+                self.objects.create(f"{folder}/request.json", encode(request))
+        # An idempotency key may bring an old id back: a scan may have dropped its marker just now.
+        if _is_late(request.id) and not self.is_finished(request.id):
+            self.objects.write(f"{PENDING}/{request.id}", b"")
 
     def request(self, job_id: str) -> JobRequest:
         """What was asked.
@@ -103,9 +103,11 @@ class JobStore:
 
     def settle_if_never_accepted(self, job_id: str) -> None:
         """Drop the marker of a request that was never stored whole, once it is surely too late."""
-        is_late = datetime.now(UTC) - accepted_at(job_id) > _HALF_ACCEPTED_FOR
-        if is_late and not self._exists(f"{folder_of(job_id)}/request.json"):
-            self.settle(job_id)
+        if not _is_late(job_id) or self._exists(f"{folder_of(job_id)}/request.json"):
+            return
+        self.settle(job_id)
+        if self._exists(f"{folder_of(job_id)}/request.json"):  # accepted after all, meanwhile
+            self.objects.write(f"{PENDING}/{job_id}", b"")
 
     def months(self) -> list[str]:
         """Folders of all months that have jobs, newest first."""
@@ -130,6 +132,10 @@ class JobStore:
             return model.model_validate_json(content)
         except ValidationError as error:
             raise DamagedRecord(f"{name} of job {job_id} can't be read") from error
+
+
+def _is_late(job_id: str) -> bool:
+    return datetime.now(UTC) - accepted_at(job_id) > _HALF_ACCEPTED_FOR
 
 
 def encode(document: BaseModel) -> bytes:

@@ -5,7 +5,7 @@ import pytest
 
 from deployments.errors import DamagedRecord, UnknownJob
 from deployments.jobs.ids import folder_of, new_job_id, seed_of
-from deployments.jobs.job import Job
+from deployments.jobs.job import Job, JobRequest
 from deployments.jobs.leases import Leases
 from deployments.jobs.store import JobStore
 from models.storage import ObjectStore
@@ -90,6 +90,47 @@ def test_a_marker_without_a_request_is_dropped_only_when_it_is_old(
     for job_id in store.pending():
         store.settle_if_never_accepted(job_id)
     assert store.pending() == sorted([young_id, accepted.id])
+
+
+def old_request() -> JobRequest:
+    """A request whose idempotency key was used two hours ago, by a call that broke off."""
+    old = datetime.now(UTC) - timedelta(hours=2)
+    job_id = f"job_{int(old.timestamp() * 1000):012x}{'0' * 20}"
+    return new_request().model_copy(update={"id": job_id})
+
+
+@pytest.mark.parametrize("dropped_at", ["before", "after"])
+def test_an_old_id_that_is_accepted_at_last_keeps_its_marker(
+    objects: ObjectStore, monkeypatch: pytest.MonkeyPatch, dropped_at: str
+) -> None:
+    store, request = JobStore(objects), old_request()
+    kind = type(objects)
+    create, delete = kind.create, kind.delete
+
+    def create_after_a_scan(self: ObjectStore, key: str, content: bytes) -> None:
+        store.settle_if_never_accepted(request.id)
+        create(self, key, content)  # type: ignore[arg-type]
+
+    def delete_after_the_request(self: ObjectStore, key: str) -> None:
+        monkeypatch.undo()
+        store.accept(request)
+        delete(self, key)  # type: ignore[arg-type]
+
+    if dropped_at == "before":
+        monkeypatch.setattr(kind, "create", create_after_a_scan)
+        store.accept(request)
+    else:
+        monkeypatch.setattr(kind, "delete", delete_after_the_request)
+        store.settle_if_never_accepted(request.id)
+    assert store.pending() == [request.id]
+
+
+def test_repeating_an_accepted_old_request_restores_a_lost_marker(objects: ObjectStore) -> None:
+    store, request = JobStore(objects), old_request()
+    store.accept(request)
+    objects.delete(f"jobs/pending/{request.id}")
+    store.accept(request)
+    assert store.pending() == [request.id]
 
 
 @pytest.mark.parametrize("job_id", ["", "job_", "../x", "job_" + "f" * 32, "job_" + "0" * 32])
