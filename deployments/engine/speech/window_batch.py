@@ -52,8 +52,10 @@ class WindowBatch:
     """The jobs of one checkpoint that are in work: a `Runner` whose tokens are pieces of audio.
 
     A segment's encoder runs once, when it joins. A step decodes one window of up to `max_batch`
-    jobs: those without audio so far before the others, which take turns. An early part is decoded
-    when it joins, by itself, as its encoder sees another stretch of the segment each time.
+    jobs: those without audio so far before the others, which take turns. Newcomers that are done
+    with one window could keep the others waiting for ever, so after as many as there are slots one
+    of the others comes first. An early part is decoded when it joins, by itself, as its encoder
+    sees another stretch of the segment each time.
 
     Args:
         synthesizer: shared, read-only.
@@ -70,12 +72,15 @@ class WindowBatch:
         on_batch: Callable[[int], None] = lambda num_windows: None,
     ) -> None:
         self._synthesizer = synthesizer
+        self._num_slots = num_slots
         self._free = list(range(num_slots))
         self._max_batch = max_batch
         self._on_batch = on_batch
         self._windows: dict[int, deque[_Cut]] = {}
         self._early: dict[int, EarlyAudio | None] = {}
         self._turns: deque[int] = deque()
+        self._newcomers: set[int] = set()
+        self._num_newcomers_in_a_row = 0
 
     def join(self, request: Job) -> int:
         """Encode a segment, or decode an early part; `ValueError` if it does not fit the voice."""
@@ -84,7 +89,9 @@ class WindowBatch:
         slot = self._free.pop()
         self._early[slot] = early
         self._windows[slot] = windows
-        self._turns.appendleft(slot)
+        is_first = self._num_newcomers_in_a_row < self._num_slots
+        self._turns.insert(0 if is_first else 1, slot)
+        self._newcomers.add(slot)
         return slot
 
     def _decode_early(self, segment: Segment, part: EarlyPart) -> EarlyAudio:
@@ -115,6 +122,7 @@ class WindowBatch:
         del self._windows[slot]
         del self._early[slot]
         self._turns.remove(slot)
+        self._newcomers.discard(slot)
         self._free.append(slot)
 
     def step(self) -> list[Decoded]:
@@ -131,6 +139,9 @@ class WindowBatch:
     def _decode_windows(self) -> list[Decoded]:
         slots = [self._turns.popleft() for _ in range(min(self._max_batch, len(self._turns)))]
         self._turns.extend(slots)
+        is_newcomers_turn = self._newcomers.issuperset(slots)
+        self._num_newcomers_in_a_row = self._num_newcomers_in_a_row + 1 if is_newcomers_turn else 0
+        self._newcomers.difference_update(slots)
         cuts = [self._windows[slot].popleft() for slot in slots]
         self._on_batch(len(cuts))
         waveforms = decode_windows(self._synthesizer, [cut.window for cut in cuts])
