@@ -12,7 +12,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 from ray.serve.handle import DeploymentHandle
 
 from deployments.calls import call
-from deployments.errors import InvalidInput, JobNotFinished, NotReady, UnknownJob
+from deployments.errors import DamagedRecord, InvalidInput, JobNotFinished, NotReady, UnknownJob
 from deployments.jobs.errors import JobFinished
 from deployments.jobs.idempotency import claim_key, fingerprint
 from deployments.jobs.ids import accepted_at, folder_of, new_job_id, now, timestamp
@@ -252,6 +252,8 @@ class JobClient:
                 jobs.append(self._owned(job_id, owner))
             except UnknownJob:  # somebody else's, or not accepted yet
                 continue
+            except DamagedRecord as error:
+                logger.error("left out of the list: %s", error)
         return JobPage(jobs, None)
 
     def _ids_before(self, cursor: str | None) -> Iterator[str]:

@@ -283,6 +283,15 @@ def test_a_page_looks_at_a_bounded_number_of_other_owners_jobs(
     assert page.jobs == [] and page.next_cursor is not None
 
 
+def test_a_damaged_job_is_left_out_of_the_list(objects: ObjectStore) -> None:
+    store = JobStore(objects)
+    damaged, sound = new_request(), new_request()
+    store.accept(sound)
+    objects.write(f"{folder_of(damaged.id)}/request.json", b"{")
+    page = asyncio.run(idle_client(objects).list())
+    assert [job.id for job in page.jobs] == [sound.id]
+
+
 @pytest.mark.parametrize(
     ("limit", "cursor"), [(0, None), (101, None), (5, ""), (5, "job_x"), (5, "../..")]
 )
