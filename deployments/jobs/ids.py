@@ -33,6 +33,15 @@ def accepted_at(job_id: str) -> datetime:
     raise UnknownJob(f"no job is called {job_id[:80]!r}")
 
 
+def is_job_id(name: str) -> bool:
+    """Whether a name is one that `new_job_id` could give."""
+    try:
+        accepted_at(name)
+    except UnknownJob:
+        return False
+    return True
+
+
 def folder_of(job_id: str) -> str:
     """`jobs/<yyyy>/<mm>/<job_id>`, of the month in which the job was accepted (UTC).
 

@@ -21,7 +21,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from deployments.errors import DamagedRecord, UnknownJob
-from deployments.jobs.ids import accepted_at, folder_of
+from deployments.jobs.ids import accepted_at, folder_of, is_job_id
 from deployments.jobs.job import Job, JobRequest, Lease
 from models.storage import ObjectExists, ObjectNotFound, ObjectStore
 
@@ -94,8 +94,8 @@ class JobStore:
         return job
 
     def pending(self) -> list[str]:
-        """Ids of the jobs for which something is left to do, oldest first."""
-        return self.objects.children(PENDING)
+        """Ids of the jobs for which something is left to do, oldest first; no stray names."""
+        return [name for name in self.objects.children(PENDING) if is_job_id(name)]
 
     def settle(self, job_id: str) -> None:
         """Nothing is left to do."""

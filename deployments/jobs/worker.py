@@ -23,7 +23,7 @@ from deployments.jobs.job import Job, JobOutput, JobRequest, JobType, Lease, sec
 from deployments.jobs.leases import Leases
 from deployments.jobs.store import JobStore
 from deployments.problems import problem_document, to_speech_error
-from models.storage import StorageUnavailable
+from models.storage import StorageError, StorageUnavailable
 
 logger = logging.getLogger("ray.serve")
 
@@ -197,10 +197,9 @@ class JobWorker:
             if lease is None:
                 self._store.settle_if_never_accepted(job_id)
             return lease
-        except SpeechError as error:
-            # One damaged job must not keep the others waiting; nobody could ever run it.
-            logger.error("dropped from the queue: %s: %s", job_id, error)
-            self._store.settle(job_id)
+        except StorageError as error:
+            # What can't be read of one job must not keep the others waiting.
+            logger.error("passed over: %s: %s", job_id, error)
             return None
 
     def _forget(self, attempt: asyncio.Task[None]) -> None:

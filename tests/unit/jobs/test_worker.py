@@ -238,6 +238,7 @@ def test_a_damaged_job_leaves_the_queue_and_holds_no_other_up(store: JobStore) -
     damaged, sound = accepted(store, 2)
     store.objects.write(f"{folder_of(damaged.id)}/request.json", b"{")
     store.objects.write("jobs/pending/stray", b"")
+    (store.objects.path("jobs/pending") / "a copy~").touch()  # type: ignore[attr-defined]
 
     async def scenario() -> None:
         async with working(store.objects, speak):
@@ -245,6 +246,28 @@ def test_a_damaged_job_leaves_the_queue_and_holds_no_other_up(store: JobStore) -
 
     asyncio.run(scenario())
     assert store.job(sound.id).status == "succeeded"
+
+
+def test_a_job_whose_objects_can_not_be_read_holds_no_other_up(
+    store: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, sound = accepted(store, 2)
+    children = FolderStore.children
+
+    def failing(self: FolderStore, prefix: str) -> list[str]:
+        if prefix == folder_of(broken.id):
+            raise StorageUnavailable("no permission")
+        return children(self, prefix)
+
+    monkeypatch.setattr(FolderStore, "children", failing)
+
+    async def scenario() -> None:
+        async with working(store.objects, speak), asyncio.timeout(10):
+            while store.pending() != [broken.id]:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+    assert store.is_finished(sound.id)
 
 
 def test_storage_that_fails_for_a_while_costs_no_job(
