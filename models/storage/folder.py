@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from models.storage.objects import (
@@ -41,11 +42,11 @@ class FolderStore:
             return self.path(key).read_bytes()
 
     def size(self, key: str) -> int:
-        path = self.path(key)
-        if not path.is_file():
-            raise ObjectNotFound(f"no object {key!r}")
         with _failures_named(key):
-            return path.stat().st_size
+            status = self.path(key).stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ObjectNotFound(f"no object {key!r}")
+        return status.st_size
 
     def read_range(self, key: str, start: int, num_bytes: int) -> bytes:
         check_range(start, num_bytes)
@@ -70,27 +71,30 @@ class FolderStore:
 
     def delete(self, key: str) -> None:
         path = self.path(key)
-        if path.is_dir():
-            return
         with _failures_named(key):
-            path.unlink(missing_ok=True)
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
 
     def delete_tree(self, prefix: str) -> None:
         folder = self.path(prefix)
-        if not folder.is_dir():
-            return
         with _failures_named(prefix):
+            if not folder.is_dir():
+                return
             # Moved out of sight first, so that no reader sees half of it.
             hidden = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
-            os.replace(folder, hidden)
-            shutil.rmtree(hidden)
+            try:
+                with suppress(FileNotFoundError):  # another call was faster
+                    os.replace(folder, hidden)
+            finally:
+                shutil.rmtree(hidden)
 
     def children(self, prefix: str) -> list[str]:
         folder = self.path(prefix)
-        if not folder.is_dir():
+        try:
+            with _failures_named(prefix):
+                return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+        except ObjectNotFound:
             return []
-        with _failures_named(prefix):
-            return sorted(name for name in os.listdir(folder) if not name.startswith("."))
 
     def uri(self, key: str) -> str:
         return self.path(key).as_uri()
