@@ -152,6 +152,19 @@ def test_a_listener_who_leaves_leaves_nothing_behind(
     assert_all_is_idle_soon(client, LEFT_WITHIN_S)
 
 
+def test_a_listener_who_leaves_while_queued_gives_the_place_back(client: httpx.Client) -> None:
+    body = {"model": "tts-1", "voice": "sinip", "input": LONG}
+    with posted(client, "/v1/audio/speech", body), posted(client, "/v1/audio/speech", body):
+        wait_for(lambda: load(client)["kokoro_voice"] == 4)  # two segments of each
+        with posted(client, "/v1/audio/speech", body):
+            wait_for(lambda: load(client)["kokoro_voice"] == 6)
+        deadline = time.monotonic() + LEFT_WITHIN_S
+        while (found := load(client))["requests"] != 2 or found["kokoro_voice"] > 4:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.02)
+    assert_all_is_idle_soon(client, LEFT_WITHIN_S)
+
+
 def test_a_caller_who_leaves_a_job_does_not_end_it(client: httpx.Client) -> None:
     newest = client.get("/jobs?limit=1").json()["jobs"]
     with posted(client, "/synthesize", {"speaker_id": "sinip", "text": SENTENCE}):
