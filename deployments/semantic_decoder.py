@@ -31,7 +31,7 @@ class SemanticArgs(StrictArgs):
         default=8, ge=1, description="Sequences of one checkpoint that decode together."
     )
     capacity: int = Field(
-        default=1200, ge=256, description="Cache positions of a sequence: text, prompt, new tokens."
+        default=2048, ge=256, description="Cache positions of a sequence: text, prompt, new tokens."
     )
     max_waiting: int = Field(default=32, ge=0, description="Segments that may wait for a slot.")
     max_checkpoints: int = Field(default=4, ge=1, description="Checkpoints in memory at most.")

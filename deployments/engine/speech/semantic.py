@@ -42,7 +42,7 @@ class SemanticSettings:
     """
 
     num_slots: int = 8
-    capacity: int = 1200
+    capacity: int = 2048
     max_waiting: int = 32
     max_checkpoints: int = 4
     dtype: torch.dtype = torch.float32
