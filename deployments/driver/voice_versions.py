@@ -193,7 +193,9 @@ class VoiceVersions:
                 raise ReadOnlyRecord(f"voice {voice_id!r} is everybody's")
             raise UnknownVoice(f"there is no voice {voice_id!r}")
         versions = self._versions(voice_id)
-        deleted = json.dumps({"last_version": max(versions)}).encode()
+        # An earlier deletion may have broken off when the highest ones were gone already.
+        last_version = max(*versions, self._last_deleted(voice_id))
+        deleted = json.dumps({"last_version": last_version}).encode()
         self._store.write(f"voices/{voice_id}/deleted.json", deleted)
         self._store.delete(f"voices/{voice_id}/current.json")
         for found in versions:

@@ -36,7 +36,7 @@ from deployments.errors import (
 from deployments.voice_encoder import ClipRequest, EncodedClip
 from models.audio.clip import ClipReport
 from models.gpt_sovits.published import features_from_bytes, features_to_bytes, voice_from_json
-from models.storage import FolderStore, embedded_store
+from models.storage import FolderStore, StorageUnavailable, embedded_store
 from tests.gpt_sovits_store import random_features
 
 pytestmark = pytest.mark.anyio
@@ -285,6 +285,27 @@ async def test_a_deleted_voice_leaves_no_clip_and_its_versions_never_come_back(
         await registration.delete("mina", owner="key-1")
     registered = await registration.register(clip("mina"), owner="key-2")
     assert (registered.voice.version, registered.voice.owner) == ("3", "key-2")
+
+
+async def test_a_deletion_that_broke_off_is_completed_and_no_version_comes_back(
+    store: FolderStore, registration: VoiceRegistration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(10):
+        await registration.register(clip("mina", f"{number}".encode()), owner=None)
+    delete_tree = FolderStore.delete_tree
+
+    def dying_after_the_newest(self: FolderStore, prefix: str) -> None:
+        if prefix == "voices/mina/2":  # names are in the order of text: 1, 10, 2
+            raise StorageUnavailable("down")
+        delete_tree(self, prefix)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(FolderStore, "delete_tree", dying_after_the_newest)
+        with pytest.raises(NotReady):
+            await registration.delete("mina", owner=None)
+    await registration.delete("mina", owner=None)
+    assert files(store) == ["voices/mina/deleted.json"]
+    assert (await registration.register(clip("mina"), owner=None)).voice.version == "11"
 
 
 async def test_a_clip_added_while_the_voice_is_deleted_does_not_bring_it_back(
