@@ -1,7 +1,7 @@
 """Jobs in the storage root.
 
     jobs/pending/<job_id>                    there as long as something is left to do for the job
-    jobs/<yyyy>/<mm>/<job_id>/upload         what the request brought along, if anything
+    jobs/<yyyy>/<mm>/<job_id>/upload         what the request brought along, until the job is done
                               request.json   what was asked; a job is accepted when this is written
                               attempt-N.json the lease of the Nth attempt
                               audio.<ext>, captions.srt, captions.vtt; audio-N.<ext> … of later ones
@@ -98,14 +98,15 @@ class JobStore:
         return [name for name in self.objects.children(PENDING) if is_job_id(name)]
 
     def settle(self, job_id: str) -> None:
-        """Nothing is left to do."""
+        """Nothing is left to do, and what was uploaded is needed no more."""
+        self.objects.delete(f"{folder_of(job_id)}/upload")
         self.objects.delete(f"{PENDING}/{job_id}")
 
     def settle_if_never_accepted(self, job_id: str) -> None:
         """Drop the marker of a request that was never stored whole, once it is surely too late."""
         if not _is_late(job_id) or self._exists(f"{folder_of(job_id)}/request.json"):
             return
-        self.settle(job_id)
+        self.objects.delete(f"{PENDING}/{job_id}")
         if self._exists(f"{folder_of(job_id)}/request.json"):  # accepted after all, meanwhile
             self.objects.write(f"{PENDING}/{job_id}", b"")
 

@@ -29,6 +29,14 @@ def test_an_accepted_job_is_pending_and_starting(objects: ObjectStore) -> None:
     assert objects.read(f"{folder_of(request.id)}/upload") == b"clip"
 
 
+def test_the_upload_of_a_job_that_is_done_is_not_kept(objects: ObjectStore) -> None:
+    store, request = JobStore(objects), new_request()
+    store.accept(request, upload=b"clip")
+    store.settle(request.id)
+    assert objects.children(folder_of(request.id)) == ["request.json"]
+    assert store.pending() == []
+
+
 def test_neither_owner_nor_webhook_is_shown(objects: ObjectStore) -> None:
     request = new_request(owner="the-owner", webhook_url="https://hook.example.com")
     shown = request.as_job().model_dump_json()
