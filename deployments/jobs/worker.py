@@ -48,7 +48,8 @@ class WorkerLimits:
 
     Args:
         max_running: jobs in the stages at once.
-        max_telling: finished jobs whose notices are being sent at once.
+        max_telling: finished jobs whose notices are being sent at once; further ones wait in the
+            queue.
         poll_interval_s: how often it looks for jobs that nobody woke it for.
         heartbeat_s: how often a lease gives a sign of life.
         lease_s: silence after which a job is taken over; several heartbeats.
@@ -91,6 +92,7 @@ class JobWorker:
         self._attempts: dict[str, asyncio.Task[None]] = {}
         self._runs: dict[str, asyncio.Task[Job]] = {}
         self._telling: set[str] = set()
+        self._untold: set[str] = set()  # ended here, and in the queue until there is room to tell
         self._num_waiting = 0
         self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._loop: asyncio.Task[None] | None = None
@@ -173,10 +175,11 @@ class JobWorker:
     async def _take_jobs(self) -> None:
         pending = await asyncio.to_thread(self._store.pending)
         self._leases.forget_all_but(pending)
+        self._untold.intersection_update(pending)
         for job_id in pending:
             if not self._has_room():
                 break
-            if job_id in self._attempts:
+            if job_id in self._attempts or (job_id in self._untold and not self._may_tell()):
                 continue
             lease = await asyncio.to_thread(self._claim, job_id)
             if lease is not None:
@@ -186,10 +189,10 @@ class JobWorker:
         self._num_waiting = sum(job_id not in self._attempts for job_id in pending)
 
     def _has_room(self) -> bool:
-        num_working = len(self._attempts) - len(self._telling)
-        return (
-            num_working < self._limits.max_running and len(self._telling) < self._limits.max_telling
-        )
+        return len(self._attempts) - len(self._telling) < self._limits.max_running
+
+    def _may_tell(self) -> bool:
+        return len(self._telling) < self._limits.max_telling
 
     def _claim(self, job_id: str) -> Lease | None:
         try:
@@ -223,6 +226,13 @@ class JobWorker:
                 if job is None:
                     return
                 self.job_ended(job.id)
+                if not self._may_tell():
+                    # Receivers that do not answer hold up their own notices, and no other job.
+                    self._untold.add(job.id)
+                    keeper.cancel()
+                    await asyncio.to_thread(self._leases.release, lease)
+                    return
+                self._untold.discard(job.id)
                 self._telling.add(job.id)
                 self.wake()
                 await self._notices.tell(request, job)

@@ -101,6 +101,32 @@ def test_a_finished_job_whose_notice_is_slow_holds_no_other_up(store: JobStore) 
     assert len(store.pending()) == 5
 
 
+def test_receivers_that_do_not_answer_hold_up_no_job_and_all_are_told_at_last(
+    store: JobStore,
+) -> None:
+    requests = accepted(store, 5)
+    answers = asyncio.Event()
+    told: list[str] = []
+
+    class Slow:
+        async def tell(self, request: JobRequest, job: Job) -> None:
+            await answers.wait()
+            told.append(job.id)
+
+    async def scenario() -> None:
+        limits = replace(QUICK, max_telling=1)
+        async with working(store.objects, speak, limits, Slow()), asyncio.timeout(10):
+            while not all(store.is_finished(request.id) for request in requests):
+                await asyncio.sleep(0.01)
+            assert len(store.pending()) == 5
+            answers.set()
+            await until_settled(store)
+
+    asyncio.run(scenario())
+    assert sorted(told) == sorted(request.id for request in requests)
+    assert all(store.job(request.id).status == "succeeded" for request in requests)
+
+
 def test_a_failure_keeps_its_reason(store: JobStore) -> None:
     (request,) = accepted(store)
 
