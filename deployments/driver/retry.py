@@ -1,7 +1,8 @@
 """Streams that go on when the replica that makes them dies.
 
 Ray Serve does not retry requests in flight. A stage's work is a function of its request, so the
-driver asks again for what is missing and nobody hears a difference.
+driver asks again for what is missing and nobody hears a difference. What was accepted before a
+death is not refused after it: where the replicas that are left have no room, it waits.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from ray.exceptions import ObjectLostError, RayActorError, TaskCancelledError
+from ray.serve.exceptions import BackPressureError
 
 from deployments.calls import Response, call, stream
-from deployments.errors import NotReady
+from deployments.errors import NotReady, Overloaded
 
 logger = logging.getLogger("ray.serve")
 
@@ -27,6 +29,7 @@ RETURN_LIMIT_S = 60.0
 
 # A call that is cancelled from its own side is lost too, as by a replica that has to stop.
 _LOST = (RayActorError, ObjectLostError, TaskCancelledError)
+_FULL = (Overloaded, BackPressureError)
 _NOTHING = object()
 
 
@@ -56,6 +59,8 @@ async def resumed(
                     yield item
         except _LOST as error:
             await attempts.wait(error)
+        except _FULL as error:
+            await attempts.wait_for_room(error)
 
 
 async def repeated(
@@ -69,21 +74,23 @@ async def repeated(
                 return await call(make_call())
         except _LOST as error:
             await attempts.wait(error)
+        except _FULL as error:
+            await attempts.wait_for_room(error)
 
 
 class _Attempts:
     def __init__(self, stage: str, waits_s: Sequence[float]) -> None:
         self._stage = stage
         self._waits_s = waits_s
-        self._num_deaths = 0
+        self._num_failures = 0
 
     def begin_anew(self) -> None:
-        self._num_deaths = 0
+        self._num_failures = 0
 
     @asynccontextmanager
     async def limited(self) -> AsyncGenerator[None]:
         """Bounds the wait for an answer, once a replica has died."""
-        if self._num_deaths == 0:
+        if self._num_failures == 0:
             yield
             return
         try:
@@ -93,12 +100,21 @@ class _Attempts:
             raise self._not_ready() from error
 
     async def wait(self, error: Exception) -> None:
-        """Wait for the next attempt, or give up."""
-        if self._num_deaths == len(self._waits_s):
-            raise self._not_ready() from error
+        """Wait for the next attempt after a death, or give up."""
         logger.warning("%s: a replica died during a call, which is made again", self._stage)
-        await asyncio.sleep(self._waits_s[self._num_deaths])
-        self._num_deaths += 1
+        await self._wait(error)
+
+    async def wait_for_room(self, error: Exception) -> None:
+        """Wait where the calls of a dead replica crowd those that live; else it is the answer."""
+        if self._num_failures == 0:
+            raise error
+        await self._wait(error)
+
+    async def _wait(self, error: Exception) -> None:
+        if self._num_failures == len(self._waits_s):
+            raise self._not_ready() from error
+        await asyncio.sleep(self._waits_s[self._num_failures])
+        self._num_failures += 1
 
     def _not_ready(self) -> NotReady:
         return NotReady(f"{self._stage} was lost; try again", {"retry_after_s": 5})

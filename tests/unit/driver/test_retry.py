@@ -72,6 +72,19 @@ def test_an_error_of_the_request_itself_is_not_tried_again() -> None:
         asyncio.run(collect([Response([1], Overloaded("full"))]))
 
 
+def test_after_a_death_a_stage_without_room_is_asked_again() -> None:
+    responses = [Response([1], died()), Response([], Overloaded("full")), Response([2])]
+    assert asyncio.run(collect(responses)) == [1, 2]
+    again = [Response([], died()), Response([], Overloaded("full")), Response([3])]
+    assert asyncio.run(repeated("Stage", calls(again), WAITS_S)) == 3
+
+
+def test_a_stage_that_has_no_room_for_long_after_a_death_is_not_ready() -> None:
+    full = [Response([], Overloaded("full")) for _ in range(3)]
+    with pytest.raises(NotReady):
+        asyncio.run(collect([Response([1], died()), *full]))
+
+
 def test_a_stream_that_is_left_is_cancelled() -> None:
     response = Response([1, 2, 3])
 
