@@ -69,7 +69,8 @@ class WebhookSender:
     ) -> None:
         self._key = webhook_key(secret)
         self._allow_private = allow_private
-        self._ssl_context = ssl_context
+        # Made once: reading all certificates takes 70 ms, in which the event loop stands still.
+        self._ssl_context = ssl_context or httpcore.default_ssl_context()
 
     async def send(self, url: str, notice: Mapping[str, Any]) -> None:
         """Post one notice once, and see that it is taken.

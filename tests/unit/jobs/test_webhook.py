@@ -1,6 +1,7 @@
 import asyncio
 import json
 import socket
+import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -94,6 +95,13 @@ def test_a_receivers_endless_answer_is_not_read() -> None:
         asyncio.run(sender().send(url, NOTICE))
     assert len(requests) == 1
     assert time.monotonic() - started < 5
+
+
+def test_certificates_are_not_read_again_for_a_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+    hook = sender()
+    monkeypatch.setattr(ssl, "create_default_context", None)
+    with receiver([200]) as (url, _), pytest.raises(NoticeRefused, match="ConnectError"):
+        asyncio.run(hook.send(url.replace("http://", "https://"), NOTICE))  # no TLS is spoken there
 
 
 def test_nobody_there_is_refused() -> None:
