@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from deployments.engine.batching.engine import BatchingEngine
 from deployments.engine.batching.stepping import Load, SteppingEngine
 from deployments.engine.speech.checkpoint_cache import CheckpointCache
-from deployments.engine.speech.checkpoint_files import CheckpointFiles
+from deployments.engine.speech.checkpoint_files import CheckpointFiles, CheckpointUnusable
 from deployments.engine.speech.protocol import (
     EarlyAudio,
     EarlyRequest,
@@ -98,7 +99,7 @@ class WaveformEngine:
 
         Raises:
             QueueFull: too many wait already.
-            CheckpointUnusable: its weights can't be served.
+            CheckpointUnusable: its weights can't be served, or compute what is no sound.
             ValueError: ids, speaker or settings out of range.
         """
         if request.skip_samples < 0:
@@ -109,6 +110,7 @@ class WaveformEngine:
                 async for chunk in chunks:
                     for waveform in chunk.tokens:
                         assert not isinstance(waveform, EarlyAudio)
+                        _check_finite(waveform, request.checkpoint)
                         yield waveform
 
     async def synthesize_early(self, request: EarlyRequest) -> EarlyAudio:
@@ -123,6 +125,7 @@ class WaveformEngine:
             async with aclosing(self._engine.stream(request.checkpoint, job)) as chunks:
                 (audio,) = (await anext(chunks)).tokens
             assert isinstance(audio, EarlyAudio)
+            _check_finite(audio.waveform, request.checkpoint)
             return audio
 
     async def _load(self, name: str) -> Synthesizer:
@@ -149,3 +152,9 @@ def _segment_of(request: WaveformRequest | EarlyRequest, synthesizer: Synthesize
         seed=request.seed,
         speed=request.speed,
     )
+
+
+def _check_finite(waveform: Waveform, checkpoint: str) -> None:
+    # Finite weights may overflow, in float16 above all; as 16-bit samples that would be loud noise.
+    if not np.isfinite(waveform).all():
+        raise CheckpointUnusable(f"checkpoint {checkpoint} makes samples that are not finite")

@@ -9,7 +9,8 @@ import torch
 from deployments.engine.speech.checkpoint_files import CheckpointFiles
 from models.checkpoints import Checkpoint, Kind, write_native
 from models.storage import FolderStore
-from tests.gpt_sovits_store import S1, publish_checkpoint, random_s1
+from tests.gpt_sovits_store import S1, S2, publish_checkpoint, random_s1
+from tests.unit.s2.voices import small_voice
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +45,20 @@ def stuck_files(tmp_path: Path) -> CheckpointFiles:
     state["output.weight"].zero_()
     state["output.weight"][7] = 1.0
     write_native(store.path("checkpoints/stuck/1/s1.json"), Checkpoint(Kind.S1, S1, state))
+    return CheckpointFiles([store])
+
+
+@pytest.fixture
+def overflowing_files(tmp_path: Path) -> CheckpointFiles:
+    """`overflowing@1`, whose S2 has finite weights and speaks what is no number."""
+    store = FolderStore(tmp_path)
+    publish_checkpoint(store, "overflowing")
+    state = small_voice(config=S2).state_dict()
+    # Sums of both signs, each beyond float32.
+    state["generator.conv_pre.weight"].fill_(3e38)
+    state["generator.conv_pre.weight"][:, ::2].neg_()
+    path = store.path("checkpoints/overflowing/1/s2.json")
+    write_native(path, Checkpoint(Kind.S2, S2, state))
     return CheckpointFiles([store])
 
 

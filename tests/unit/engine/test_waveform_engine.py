@@ -248,3 +248,21 @@ def test_a_damaged_checkpoint_is_named(
     with pytest.raises(CheckpointUnusable, match="damaged@1"):
         request = random_request(1, checkpoint="damaged@1")
         asyncio.run(chunks_of(make_engine(damaged_files), request))
+
+
+@pytest.mark.parametrize("is_early", [False, True])
+def test_a_checkpoint_whose_numbers_overflow_is_named_and_not_heard(
+    make_engine: MakeEngine, overflowing_files: CheckpointFiles, is_early: bool
+) -> None:
+    request = random_request(1, checkpoint="overflowing@1")
+    early = EarlyRequest(
+        request.checkpoint, request.semantic_tokens, 16, request.phoneme_ids, request.reference,
+        request.seed,
+    )  # fmt: skip
+
+    async def scenario() -> None:
+        engine = make_engine(overflowing_files)
+        await (engine.synthesize_early(early) if is_early else chunks_of(engine, request))
+
+    with pytest.raises(CheckpointUnusable, match="overflowing@1 makes samples that are not finite"):
+        asyncio.run(scenario())
