@@ -15,6 +15,7 @@ import av
 import numpy as np
 import torch
 from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition
 from numpy.typing import NDArray
@@ -127,7 +128,7 @@ def _decode(container: InputContainer, limits: AudioLimits) -> Audio:
     )
     parts: list[NDArray[np.float32]] = []
     num_samples, sample_rate = 0, 0
-    for frame in _timed(container.decode(stream)):
+    for frame in _frames(container, stream):
         sample_rate = sample_rate or frame.sample_rate
         # What was declared may not be what is there; each frame is held to the same bounds.
         check_header(frame.layout.nb_channels, frame.sample_rate, num_samples, limits)
@@ -155,12 +156,15 @@ def _declared_s(container: InputContainer) -> float:
     return max(0.0, (container.duration or 0) / av.time_base)
 
 
-def _timed(frames: Iterator[AudioFrame]) -> Iterator[AudioFrame]:
+def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
     deadline = time.monotonic() + _MAX_DECODING_S
-    for frame in frames:
+    # Packets of all tracks, as those of others take time as well: in Matroska each may be inflated
+    # from a few kB to 10 MB.
+    for packet in container.demux():
         if time.monotonic() > deadline:
             raise AudioError(f"decoding takes longer than {_MAX_DECODING_S:g} s")
-        yield frame
+        if packet.stream is stream:
+            yield from stream.decode(packet)
 
 
 def _mono(frame: AudioFrame) -> NDArray[np.float32]:

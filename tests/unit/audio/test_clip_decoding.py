@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 
 import av
 import numpy as np
@@ -120,6 +121,25 @@ def test_ten_hours_of_silence_that_really_are_there_are_refused() -> None:
     buffer = io.BytesIO()
     soundfile.write(buffer, quiet.T, 8_000, format="FLAC")
     with pytest.raises(AudioError, match=r"lasts 600\.0 s; at most 60 s"):
+        decode_audio(buffer.getvalue())
+
+
+def test_time_counts_for_tracks_that_are_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as output:
+        tracks = [output.add_stream("libopus", rate=SAMPLE_RATE, layout="mono") for _ in range(2)]
+        for track in tracks:
+            track.codec_context.open()
+        for track, seconds in zip(tracks, (0.05, 10.0), strict=True):
+            frame = av.AudioFrame.from_ndarray(tone(seconds), format="fltp", layout="mono")
+            frame.sample_rate = SAMPLE_RATE
+            context = track.codec_context
+            resampler = av.AudioResampler(context.format, "mono", SAMPLE_RATE, context.frame_size)
+            for part in (*resampler.resample(frame), *resampler.resample(None), None):
+                output.mux(track.encode(part))
+    seconds_passed = iter(range(10_000))
+    monkeypatch.setattr(time, "monotonic", lambda: next(seconds_passed))
+    with pytest.raises(AudioError, match="takes longer than 20 s"):
         decode_audio(buffer.getvalue())
 
 
