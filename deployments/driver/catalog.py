@@ -238,6 +238,7 @@ class Catalog:
         """What S1 and S2 know of one reference clip of a GPT-SoVITS voice.
 
         Raises:
+            UnknownVoice: the voice has been deleted since it was looked up.
             DamagedRecord: they can't be read.
         """
         assert isinstance(voice.settings, PublishedVoice)
@@ -246,11 +247,18 @@ class Catalog:
         features = self._features.get(key)
         if features is None:
             with _damage_named("voice", voice.record):
-                features = published.features_from_bytes(self._read(key))
+                features = published.features_from_bytes(self._read_file(voice, key))
             self._features[key] = features
             if len(self._features) > _MAX_CACHED_FEATURES:
                 self._features.popitem(last=False)
         return features
+
+    def _read_file(self, voice: Voice, key: str) -> bytes:
+        try:
+            return self._read(key)
+        except ObjectNotFound:
+            _resolve(self._voices, str(voice.record), UnknownVoice)
+            raise
 
     def _read(self, key: str) -> bytes:
         for layer in self._layers:

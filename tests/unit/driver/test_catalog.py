@@ -122,6 +122,18 @@ def test_each_emotion_has_the_features_of_its_clip(small_voices: Catalog) -> Non
     assert torch.equal(features.prompt_tokens, random_features(11).prompt_tokens)
 
 
+def test_a_voice_that_is_deleted_after_it_was_looked_up_is_unknown(tmp_path: Path) -> None:
+    store = publish_small_voices(tmp_path)
+    catalog = Catalog([store])
+    voice = catalog.voice("alto")
+    store.delete("voices/alto/1/reference-0.safetensors")
+    with pytest.raises(DamagedRecord, match="alto@1"):
+        catalog.features(voice, 0)
+    store.delete("voices/alto/1/voice.json")
+    with pytest.raises(UnknownVoice, match="alto@1"):
+        catalog.features(voice, 0)
+
+
 def test_damaged_features_are_named(tmp_path: Path) -> None:
     store = publish_small_voices(tmp_path)
     store.write("voices/alto/1/reference-0.safetensors", b"half")
