@@ -89,7 +89,9 @@ class S3Store:
         names = set()
         with self._failures_named("list", prefix):
             for page in self._pages(prefix, Delimiter="/"):
-                names |= {entry["Key"] for entry in page.get("Contents", ())}
+                keys = (entry["Key"] for entry in page.get("Contents", ()))
+                # Consoles mark an empty folder by an object that is called as the folder itself.
+                names |= {key for key in keys if not key.endswith("/")}
                 names |= {entry["Prefix"] for entry in page.get("CommonPrefixes", ())}
         return sorted(name.rstrip("/").rpartition("/")[2] for name in names)
 

@@ -30,6 +30,14 @@ def test_more_objects_than_one_reply_holds_are_listed_and_deleted() -> None:
     assert store.children("a") == []
 
 
+def test_a_folder_made_in_a_console_is_no_child_of_itself() -> None:
+    bucket = new_bucket()
+    aws_server().client("s3").put_object(Bucket=bucket, Key="root/jobs/pending/", Body=b"")
+    store = S3Store(bucket, "root", aws_server())
+    assert store.children("jobs") == ["pending"]
+    assert store.children("jobs/pending") == []
+
+
 def test_a_create_whose_answer_was_lost_is_known_as_ones_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
