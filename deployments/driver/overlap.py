@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from deployments.driver.iteration import closing
+from deployments.errors import NotReady
 
 Item = TypeVar("Item")
 Chunk = TypeVar("Chunk")
@@ -35,6 +36,9 @@ async def in_order(
 
     Closing the iterator cancels everything in production. An exception of `items` or `produce`
     is raised at its place, after the chunks before it.
+
+    Raises:
+        NotReady: a stage was cancelled, and not because the iterator was closed.
     """
     places = asyncio.Semaphore(1 + ahead)
     lines: asyncio.Queue[asyncio.Queue[Chunk | _End] | _End] = asyncio.Queue()
@@ -69,12 +73,18 @@ async def in_order(
         while not isinstance(line := await lines.get(), _End):
             while not isinstance(chunk := await line.get(), _End):
                 yield chunk
-            if chunk.error is not None:
-                raise chunk.error
+            _raise_error(chunk)
             places.release()
-        if line.error is not None:
-            raise line.error
+        _raise_error(line)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _raise_error(end: _End) -> None:
+    if isinstance(end.error, asyncio.CancelledError):
+        # Nobody cancelled the consumer, which would take this for its own cancellation.
+        raise NotReady("a stage broke off; try again", {"retry_after_s": 5}) from end.error
+    if end.error is not None:
+        raise end.error

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from deployments.driver.overlap import in_order
+from deployments.errors import NotReady
 
 
 async def numbers(count: int) -> AsyncIterator[int]:
@@ -93,3 +94,19 @@ def test_an_error_of_the_source_is_raised_at_its_end() -> None:
         return received
 
     assert asyncio.run(scenario()) == ["0a", "0b"]
+
+
+def test_a_stage_that_is_cancelled_by_itself_does_not_cancel_its_listener() -> None:
+    async def cancelled_at_one(item: int) -> AsyncIterator[str]:
+        if item == 1:
+            raise asyncio.CancelledError
+        yield str(item)
+
+    async def scenario() -> list[str]:
+        received = []
+        with pytest.raises(NotReady):
+            async for chunk in in_order(numbers(3), cancelled_at_one):
+                received.append(chunk)
+        return received
+
+    assert asyncio.run(scenario()) == ["0"]
