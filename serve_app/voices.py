@@ -19,7 +19,7 @@ async def visible_voice(edge: Edge, caller: str | None, reference: str) -> Voice
         UnknownVoice: there is none, or it is another key's.
     """
     voice = await asyncio.to_thread(edge.catalog.voice, reference)
-    return _require_visible(caller, voice)
+    return _require_visible(caller, voice, reference)
 
 
 async def visible_voices(edge: Edge, caller: str | None) -> list[Voice]:
@@ -42,7 +42,8 @@ async def visible_cast(edge: Edge, caller: str | None, body: AssistantRequest) -
     character = await asyncio.to_thread(
         edge.catalog.cast, body.character, body.persona, body.speaker_id
     )
-    _require_visible(caller, character.voice)
+    voice = character.voice
+    _require_visible(caller, voice, body.speaker_id or voice.record.name)
     return character
 
 
@@ -70,7 +71,8 @@ def as_openai_voice(voice: Voice) -> OpenAIVoice:
     )
 
 
-def _require_visible(caller: str | None, voice: Voice) -> Voice:
+def _require_visible(caller: str | None, voice: Voice, reference: str) -> Voice:
+    # In the very words for a voice that is not there, so that nobody learns which ids are taken.
     if not may_see(caller, voice.owner):
-        raise UnknownVoice(f"voices: nothing is called {voice.record.name!r}")
+        raise UnknownVoice(f"voices: nothing is called {reference!r}")
     return voice

@@ -106,3 +106,14 @@ def test_a_character_exists_for_its_owner_alone(house: House) -> None:
 
 def test_who_made_a_character_is_told_to_nobody(house: House) -> None:
     assert "owner" not in house.ask("alice", "PUT", "/characters/mine", json=CHARACTER).json()
+
+
+@pytest.mark.parametrize("suffix", ["", "@1"])
+def test_another_keys_voice_is_refused_in_the_words_for_none(house: House, suffix: str) -> None:
+    def detail(voice_id: str) -> str:
+        reply = house.ask("bob", "GET", f"/speakers/{voice_id}{suffix}")
+        assert reply.status_code == 404
+        told: str = reply.json()["detail"]
+        return told.replace(voice_id, "ID")
+
+    assert detail("alto") == detail("nobody")
