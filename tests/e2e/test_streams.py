@@ -98,7 +98,7 @@ def load(client: httpx.Client) -> dict[str, int]:
 def assert_all_is_idle_soon(client: httpx.Client, within_s: float) -> None:
     deadline = time.monotonic() + within_s
     while any((found := load(client)).values()):
-        assert time.monotonic() < deadline, found
+        assert time.monotonic() < deadline, {what: n for what, n in found.items() if n}
         time.sleep(0.02)
 
 
@@ -128,7 +128,7 @@ def assert_load(client: httpx.Client, what: str, expected: int) -> None:
 
 
 LONG = " ".join([SENTENCE] * 6)
-LEFT_WITHIN_S = 0.5 + 0.2  # half a second, and what asking takes here
+LEFT_WITHIN_S = 0.5 + 0.5  # half a second, and what noticing and asking take on a busy machine
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,10 @@ LEFT_WITHIN_S = 0.5 + 0.2  # half a second, and what asking takes here
 def test_a_listener_who_leaves_leaves_nothing_behind(
     client: httpx.Client, path: str, body: dict[str, Any], busy_stage: str
 ) -> None:
+    if "input" in body:
+        # A voice's loudness is measured once for everybody, though the first to ask may leave.
+        client.post(path, json=body | {"input": "안녕."})
+        assert_all_is_idle_soon(client, 5)
     with posted(client, path, body):
         wait_for(lambda: load(client)[busy_stage] > 0)
     assert_all_is_idle_soon(client, LEFT_WITHIN_S)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import ray
+import torch
 from ray import serve
 
 from deployments.driver.catalog import Catalog
@@ -30,6 +31,15 @@ from tests.integration.speech.fragile import (
 )
 
 APP = "speech"
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """As in a replica: what runs here is compared with it bit by bit.
+
+    A recogniser that another test ran in this process leaves its own number of threads behind.
+    """
+    torch.set_num_threads(1)
 
 
 @dataclass(frozen=True)
