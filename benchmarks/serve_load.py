@@ -55,7 +55,7 @@ class Stream:
 class Level:
     """All listeners of one load."""
 
-    concurrency: int
+    concurrency: int | str
     duration_s: float
     streams: list[Stream] = field(default_factory=list)
 
@@ -110,13 +110,14 @@ async def listen(client: httpx.AsyncClient, voice: str, text: str) -> Stream:
     return stream
 
 
-async def alone_s(client: httpx.AsyncClient, voice: str) -> float:
-    """Mean seconds of a request when nobody else is there, after a warm-up."""
+async def run_alone(client: httpx.AsyncClient, voice: str) -> Level:
+    """One listener after the other, after a warm-up."""
     await listen(client, voice, _SENTENCES[0])
-    streams = [await listen(client, voice, text) for text in _SENTENCES]
+    started = time.perf_counter()
+    streams = [await listen(client, voice, text) for text in 2 * _SENTENCES]
     if failed := [stream.status for stream in streams if stream.status != 200]:
         raise SystemExit(f"the service answers {failed[0]} to voice {voice!r}")
-    return statistics.mean(stream.total_s for stream in streams)
+    return Level("alone", time.perf_counter() - started, streams)
 
 
 async def run_level(
@@ -146,7 +147,9 @@ async def measure(
     rows = []
     async with httpx.AsyncClient(base_url=url, timeout=_TIMEOUT_S, limits=limits) as client:
         for voice in voices:
-            request_s = await alone_s(client, voice)
+            alone = await run_alone(client, voice)
+            rows.append(alone.row(voice))
+            request_s = statistics.mean(stream.total_s for stream in alone.streams)
             for concurrency in levels:
                 level = await run_level(client, voice, concurrency, request_s, duration_s)
                 rows.append(level.row(voice))
@@ -176,7 +179,9 @@ def main() -> None:
         rows = asyncio.run(measure(url, args.voice, args.levels, args.seconds))
     lines = {
         f"{voice}, {name}": [
-            (row["c"], row[f"first_audio_{name}_s"]) for row in rows if row["voice"] == voice
+            (row["c"], row[f"first_audio_{name}_s"])
+            for row in rows
+            if row["voice"] == voice and row["c"] != "alone"
         ]
         for voice in args.voice
         for name in ("p50", "p95")

@@ -22,9 +22,9 @@ SECONDS_PER_CHAR = 0.17
 """Speech per written character. Korean is read at 5 to 7 syllables a second, one a character; a
 digit is read as one or two."""
 
-MAX_COUNTED_S = 30.0
+MAX_COUNTED_S = 12.0
 """A request has two segments in production at a time, so a long text does not push others further
-back than this, and counts for no more."""
+back than two sentences do, and counts for no more."""
 
 SEGMENTS_PER_REQUEST = 2
 """Segments that one request may have in the stages: the one it hears and the one after it."""

@@ -40,6 +40,8 @@ class KokoroModel:
         options = ort.SessionOptions()
         options.intra_op_num_threads = num_threads
         options.inter_op_num_threads = 1
+        # Threads that spin while they wait take the cores that other stages compute on.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = ort.InferenceSession(
             load_graph(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
