@@ -32,6 +32,9 @@
     ├── NotReady                  503  a stage is not up, or was lost beyond repair
     └── DeadlineExceeded          504
 
+Those of jobs stand in `deployments/jobs/errors.py`: JobFinished 409, IdempotencyConflict 422 and
+JobAbandoned 500.
+
 The class carries what a renderer needs (status, slug, title); the instance carries what happened.
 Constructors are positional: keyword-only arguments do not survive pickling between replicas.
 """
