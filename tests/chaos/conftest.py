@@ -19,7 +19,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     ensure_speaker_encoder()
     folder = tmp_path_factory.mktemp("chaos")
     publish_small_voices(folder / "storage")
-    with running_service(folder, {"voice_encoder": {"checkpoint": "small@1"}}) as service:
+    # All listeners of a test are let in at once: it is about lost replicas, not about admission.
+    args = {"voice_encoder": {"checkpoint": "small@1"}, "admission": {"max_queued_audio_s": 120}}
+    with running_service(folder, args) as service:
         yield service
 
 
