@@ -22,18 +22,18 @@
     ├── RequestTimeout            408  the body did not arrive in time
     ├── VoiceExists               409  the id belongs to somebody else's voice
     ├── JobNotFinished            409  what was asked for does not exist yet
+    ├── JobFinished               409  it is too late to cancel
     ├── PayloadTooLarge           413
     ├── UnsupportedMediaType      415
     ├── UnsatisfiableRange        416
+    ├── IdempotencyConflict       422  the key stands for another request
     ├── Overloaded                429  come back after `retry_after_s`
     │   └── RateLimited                the caller alone asks too often
     ├── GenerationFailed          500  a stage gave no usable result
     ├── DamagedRecord             500  a stored voice, persona, character or job can't be read
+    ├── JobAbandoned              500  whoever ran the job died, again and again
     ├── NotReady                  503  a stage is not up, or was lost beyond repair
     └── DeadlineExceeded          504
-
-Those of jobs stand in `deployments/jobs/errors.py`: JobFinished 409, IdempotencyConflict 422 and
-JobAbandoned 500.
 
 The class carries what a renderer needs (status, slug, title); the instance carries what happened.
 Constructors are positional: keyword-only arguments do not survive pickling between replicas.
@@ -183,6 +183,12 @@ class JobNotFinished(SpeechError):
     title = "The job has no result yet"
 
 
+class JobFinished(SpeechError):
+    status = 409
+    slug = "job-finished"
+    title = "The job has ended already"
+
+
 class PayloadTooLarge(SpeechError):
     status = 413
     slug = "payload-too-large"
@@ -201,6 +207,12 @@ class UnsatisfiableRange(SpeechError):
     status = 416
     slug = "unsatisfiable-range"
     title = "The range lies outside of the recording"
+
+
+class IdempotencyConflict(SpeechError):
+    status = 422
+    slug = "idempotency-conflict"
+    title = "The idempotency key was used for another request"
 
 
 class Overloaded(SpeechError):
@@ -224,6 +236,11 @@ class GenerationFailed(SpeechError):
 class DamagedRecord(SpeechError):
     slug = "damaged-record"
     title = "A stored record can't be read"
+
+
+class JobAbandoned(SpeechError):
+    slug = "job-abandoned"
+    title = "The job was given up"
 
 
 class NotReady(SpeechError):

@@ -12,8 +12,14 @@ from typing import Any, Literal, ParamSpec, TypeVar
 from ray.serve.handle import DeploymentHandle
 
 from deployments.calls import call
-from deployments.errors import DamagedRecord, InvalidInput, JobNotFinished, NotReady, UnknownJob
-from deployments.jobs.errors import JobFinished
+from deployments.errors import (
+    DamagedRecord,
+    InvalidInput,
+    JobFinished,
+    JobNotFinished,
+    NotReady,
+    UnknownJob,
+)
 from deployments.jobs.idempotency import claim_key, fingerprint
 from deployments.jobs.ids import accepted_at, folder_of, new_job_id, now, timestamp
 from deployments.jobs.job import Job, JobRequest, JobType

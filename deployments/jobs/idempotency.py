@@ -12,8 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from deployments.errors import DamagedRecord, InvalidInput
-from deployments.jobs.errors import IdempotencyConflict
+from deployments.errors import DamagedRecord, IdempotencyConflict, InvalidInput
 from deployments.jobs.store import encode
 from models.storage import ObjectExists, ObjectStore
 

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from deployments.driver.request_context import enter_request
-from deployments.errors import DamagedRecord, NotReady, Overloaded, SpeechError
-from deployments.jobs.errors import JobAbandoned
+from deployments.errors import DamagedRecord, JobAbandoned, NotReady, Overloaded, SpeechError
 from deployments.jobs.files import AttemptFiles
 from deployments.jobs.ids import now
 from deployments.jobs.job import Job, JobOutput, JobRequest, JobType, Lease, seconds_waited

@@ -11,6 +11,8 @@ from deployments.driver.audio_format import audio_format
 from deployments.driver.requests import AssistantRequest, SynthesizeRequest
 from deployments.errors import (
     GenerationFailed,
+    IdempotencyConflict,
+    JobFinished,
     JobNotFinished,
     UnknownCharacter,
     UnknownJob,
@@ -22,7 +24,6 @@ from deployments.errors import (
     UnsupportedLanguage,
 )
 from deployments.jobs.client import JobPage
-from deployments.jobs.errors import IdempotencyConflict, JobFinished
 from deployments.jobs.job import Job
 from serve_app.admission import LINE_AUDIO_S, estimated_audio_s
 from serve_app.edge import Caller, Parts

@@ -11,6 +11,7 @@ from deployments.driver.voice_publishing import Registration, check_registration
 from deployments.errors import (
     ConsentMissing,
     DeadlineExceeded,
+    IdempotencyConflict,
     ReadOnlyRecord,
     TranscriptMismatch,
     UnknownVoice,
@@ -21,7 +22,6 @@ from deployments.errors import (
     UnusableClip,
     VoiceExists,
 )
-from deployments.jobs.errors import IdempotencyConflict
 from deployments.jobs.job import Job
 from serve_app.edge import Caller, Edge, Parts
 from serve_app.job_desk import JobOptions, Options

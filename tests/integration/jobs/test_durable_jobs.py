@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from deployments.jobs.errors import JobFinished
+from deployments.errors import JobFinished
 from deployments.jobs.ids import folder_of
 from deployments.jobs.job import Job, Lease
 from deployments.jobs.store import JobStore

@@ -5,9 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from deployments.errors import InvalidInput, JobNotFinished, NotReady, UnknownJob
+from deployments.errors import (
+    IdempotencyConflict,
+    InvalidInput,
+    JobFinished,
+    JobNotFinished,
+    NotReady,
+    UnknownJob,
+)
 from deployments.jobs.client import JobClient, WebhookPolicy
-from deployments.jobs.errors import IdempotencyConflict, JobFinished
 from deployments.jobs.files import AttemptFiles
 from deployments.jobs.ids import folder_of
 from deployments.jobs.job import Job, JobOutput, JobRequest
