@@ -61,6 +61,7 @@ class JobRunner:
     ) -> None:
         objects = open_store(storage_root, access)
         objects.check_writable()
+        objects.sweep()
         self._worker = JobWorker(
             JobStore(objects),
             make_works(stages, objects),

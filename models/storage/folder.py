@@ -20,9 +20,19 @@ from models.storage.objects import (
     check_range,
 )
 
+# A key begins with a letter or a digit, so that no object can lie here.
+_UNFINISHED = ".unfinished"
+_WRITTEN = "written-"
+_DELETED = "deleted-"
+
+_ABANDONED_AFTER_S = 3600.0  # a live writer's file is seconds old, or minutes on a slow volume
+
 
 class FolderStore:
-    """Objects as files below one folder; a write is prepared beside its target and moved there.
+    """Objects as files below one folder, which is one file system.
+
+    A write is prepared in `.unfinished` and moved to its place, and what is deleted is moved there
+    first: readers see all or nothing, and what killed processes leave behind lies in one folder.
 
     Args:
         root: absolute folder; created on the first write.
@@ -36,6 +46,16 @@ class FolderStore:
     def check_writable(self) -> None:
         with self._prepared(self.root / "probe", b""):
             pass
+
+    def sweep(self) -> None:
+        with self._prepared(self.root / "probe", b"") as probe, _failures_named(_UNFINISHED):
+            # By the clock of the volume, which need not be this machine's.
+            now_s = probe.stat().st_mtime
+            for path in probe.parent.iterdir():
+                if path.name.startswith(_DELETED):
+                    _remove_tree(path)
+                elif path.name.startswith(_WRITTEN) and _is_abandoned(path, now_s):
+                    path.unlink(missing_ok=True)
 
     def read(self, key: str) -> bytes:
         with _failures_named(key):
@@ -81,12 +101,12 @@ class FolderStore:
             if not folder.is_dir():
                 return
             # Moved out of sight first, so that no reader sees half of it.
-            hidden = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
+            hidden = Path(tempfile.mkdtemp(prefix=_DELETED, dir=self._unfinished()))
             try:
                 with suppress(FileNotFoundError):  # another call was faster
                     os.replace(folder, hidden)
             finally:
-                shutil.rmtree(hidden)
+                _remove_tree(hidden)
 
     def children(self, prefix: str) -> list[str]:
         folder = self.path(prefix)
@@ -103,13 +123,17 @@ class FolderStore:
         """File of a key."""
         return self.root / check_key(key)
 
+    def _unfinished(self) -> Path:
+        folder = self.root / _UNFINISHED
+        _make_folder(folder)
+        return folder
+
     @contextmanager
     def _prepared(self, path: Path, content: bytes) -> Iterator[Path]:
-        """A finished file beside `path`, gone again when the block ends, unless it was moved."""
+        """A finished file that can be moved to `path`; gone when the block ends, unless it was."""
         try:
             _make_folder(path.parent)
-            # The leading dot keeps an unfinished file out of every listing.
-            descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)
+            descriptor, name = tempfile.mkstemp(prefix=_WRITTEN, dir=self._unfinished())
         except OSError as error:
             raise StorageUnavailable(f"cannot write below {self.root}: {error}") from error
         prepared = Path(name)
@@ -122,6 +146,20 @@ class FolderStore:
             yield prepared
         finally:
             prepared.unlink(missing_ok=True)
+
+
+def _is_abandoned(path: Path, now_s: float) -> bool:
+    try:
+        return now_s - path.stat().st_mtime > _ABANDONED_AFTER_S
+    except FileNotFoundError:  # its writer has just finished
+        return False
+
+
+def _remove_tree(folder: Path) -> None:
+    """Remove a folder, also while others do."""
+    while folder.exists():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
 
 
 def _make_folder(folder: Path) -> None:

@@ -35,6 +35,9 @@ class ObjectStore(Protocol):
     def check_writable(self) -> None:
         """Raises `StorageUnavailable` unless objects can be written."""
 
+    def sweep(self) -> None:
+        """Remove what killed writers have left behind, and nothing of a live one."""
+
     def read(self, key: str) -> bytes:
         """Content of an object; `ObjectNotFound` if there is none."""
 
