@@ -1,0 +1,66 @@
+"""Text to the ids that Zonos reads, in the many languages of espeak-ng.
+
+    ids = phoneme_ids("회의는 3시 30분에 시작합니다.", "ko")
+
+Korean is read by this project's own rules first. Of the other languages English and Japanese are
+prepared as the reference does, which in all but Japanese says numbers in English words; here every
+other language leaves its numbers to espeak-ng, which says them in that language.
+"""
+
+from __future__ import annotations
+
+from models.text.frontend import check_text
+from models.text.korean import normalize
+from models.zonos.japanese import japanese_reading
+from models.zonos.phonemes import phonemize
+from models.zonos.reference_text import expand_numbers
+from models.zonos.symbols import ids_of, language_id
+
+_SHORT_CODES = {"en": "en-us", "fr": "fr-fr", "zh": "cmn"}
+
+
+def zonos_language(language: str, text: str = "") -> str:
+    """The code Zonos knows a language by: that of espeak-ng, as which `en` is American.
+
+    Args:
+        language: such a code, a short form, or ``auto``: Korean where there is Hangul in the text,
+            else English.
+
+    Raises:
+        UnsupportedLanguage: Zonos has no such language; the message lists those it has.
+    """
+    if language == "auto":
+        language = "ko" if any("가" <= char <= "힣" for char in text) else "en"
+    code = _SHORT_CODES.get(language, language)
+    language_id(code)
+    return code
+
+
+def phoneme_ids(text: str, language: str) -> list[int]:
+    """Ids of a written text between their begin and end marks.
+
+    Args:
+        text: as people write it; one sentence or a few.
+        language: see `zonos_language`.
+
+    Raises:
+        models.text.errors.TextError: the text is empty or too long, or the language is unknown.
+        models.zonos.errors.MissingLibrary: espeak-ng or SudachiPy is not installed.
+    """
+    check_text(text)
+    code = zonos_language(language, text)
+    return ids_of(phonemize(spoken_form(text, code), code))
+
+
+def spoken_form(text: str, code: str) -> str:
+    """The text in words, as far as espeak-ng does not do that better itself."""
+    if code == "ko":
+        return normalize(text)
+    if code == "ja":
+        return japanese_reading(text)
+    return expand_numbers(text) if code.startswith("en") else text
+
+
+def reference_spoken_form(text: str, code: str) -> str:
+    """The same as the reference has it."""
+    return japanese_reading(text) if "ja" in code else expand_numbers(text)
