@@ -116,8 +116,9 @@ class FolderStore:
         except ObjectNotFound:
             return []
 
-    def uri(self, key: str) -> str:
-        return self.path(key).as_uri()
+    def uri(self, key: str) -> str | None:
+        check_key(key)
+        return None
 
     def path(self, key: str) -> Path:
         """File of a key."""

@@ -65,8 +65,8 @@ class ObjectStore(Protocol):
     def children(self, prefix: str) -> list[str]:
         """Sorted names one level below a folder: objects and folders alike."""
 
-    def uri(self, key: str) -> str:
-        """Where an object lies, for other programs: `file:///…` or `s3://…`."""
+    def uri(self, key: str) -> str | None:
+        """Where an object lies, `s3://…`; None if only a path of this machine leads to it."""
 
 
 def check_key(key: str) -> str:

@@ -98,7 +98,7 @@ class S3Store:
                 names |= {entry["Prefix"] for entry in page.get("CommonPrefixes", ())}
         return sorted(name.rstrip("/").rpartition("/")[2] for name in names)
 
-    def uri(self, key: str) -> str:
+    def uri(self, key: str) -> str | None:
         return f"s3://{self._bucket}/{self._prefix}{check_key(key)}"
 
     def _at(self, key: str) -> dict[str, str]:

@@ -17,11 +17,14 @@ def event_id_of(job_id: str) -> str:
 
 
 def notice_of(job: Job, objects: ObjectStore) -> dict[str, Any]:
-    """What is told of a finished job; where its audio lies, never a link that opens it."""
+    """What is told of a finished job: where its audio lies, in the bucket or over HTTP.
+
+    Never a link that opens it by itself, and nothing of how this machine's disk is laid out.
+    """
     output = None
     if job.output is not None and (audio := job.output.audio) is not None:
         output = {
-            "uri": objects.uri(f"{folder_of(job.id)}/{audio.file}"),
+            "uri": objects.uri(f"{folder_of(job.id)}/{audio.file}") or audio.url,
             "etag": audio.etag,
             "duration_s": audio.duration_s,
         }

@@ -11,10 +11,10 @@ from deployments.jobs.notices.errors import NoticeRefused
 from deployments.jobs.notices.notifier import Notifier
 from deployments.jobs.notices.settings import NoticeSettings
 from deployments.jobs.notices.webhook import WebhookSender
-from models.storage import AwsAccess, FolderStore
+from models.storage import AwsAccess, FolderStore, ObjectStore, open_store
 from tests.unit.jobs.jobs import new_request
 from tests.unit.jobs.receiver import receiver
-from tests.unit.storage.aws_server import aws_server, new_queue
+from tests.unit.storage.aws_server import aws_server, new_bucket, new_queue
 
 SECRET = SecretStr("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz")
 NO_PAUSES = (0.0, 0.0)
@@ -22,7 +22,12 @@ NO_PAUSES = (0.0, 0.0)
 
 def finished(request: JobRequest) -> Job:
     audio = AudioOutput(
-        url="/u", format="wav", sample_rate_hz=24_000, duration_s=1.5, etag="e", file="audio-2.wav"
+        url=f"/jobs/{request.id}/audio",
+        format="wav",
+        sample_rate_hz=24_000,
+        duration_s=1.5,
+        etag="e",
+        file="audio-2.wav",
     )
     output = JobOutput(audio=audio, voice="sinip@1")
     done = {"status": "succeeded", "completed_at": "2026-11-22T00:00:00.000Z", "output": output}
@@ -42,14 +47,19 @@ def objects(tmp_path: Path) -> FolderStore:
     return FolderStore(tmp_path)
 
 
+@pytest.mark.parametrize("is_bucket", [True, False])
 def test_a_notice_goes_to_the_queue_of_its_kind_and_says_where_the_audio_lies(
-    objects: FolderStore,
+    objects: ObjectStore, is_bucket: bool
 ) -> None:
+    bucket = new_bucket()
+    if is_bucket:
+        objects = open_store(f"s3://{bucket}/root", aws_server())
     queues = {"synthesize": new_queue(), "assistant": new_queue()}
     request = new_request(owner="key")
     job = finished(request)
     notifier = Notifier(objects, NoticeSettings(queues), aws_server())
     asyncio.run(notifier.tell(request, job))
+    lies_at = f"s3://{bucket}/root/{folder_of(job.id)}/audio-2.wav"
     assert messages(queues["synthesize"]) == [
         {
             "schema_version": 1,
@@ -58,7 +68,7 @@ def test_a_notice_goes_to_the_queue_of_its_kind_and_says_where_the_audio_lies(
             "type": "synthesize",
             "status": "succeeded",
             "output": {
-                "uri": objects.uri(f"{folder_of(job.id)}/audio-2.wav"),
+                "uri": lies_at if is_bucket else f"/jobs/{job.id}/audio",
                 "etag": "e",
                 "duration_s": 1.5,
             },
@@ -105,6 +115,8 @@ def test_a_webhook_and_a_queue_are_told_apart_from_each_other(objects: FolderSto
         asyncio.run(notifier.tell(request, finished(request)))
     assert len(requests) == 2
     assert requests[0].headers["webhook-id"] == requests[1].headers["webhook-id"]
+    told = json.loads(requests[1].body)["data"]["output"]
+    assert told == {"uri": f"/jobs/{request.id}/audio", "etag": "e", "duration_s": 1.5}
     stored = json.loads(objects.read(f"{folder_of(request.id)}/notified.json"))
     assert stored["outcomes"]["webhook"] == "sent"
     assert stored["outcomes"]["sqs"].startswith("given up: SQS: ")

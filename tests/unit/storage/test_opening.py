@@ -9,7 +9,7 @@ from tests.unit.storage.aws_server import aws_server
 def test_an_absolute_folder_opens_as_one(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     assert isinstance(store, FolderStore)
-    assert store.uri("a/b") == (tmp_path / "a/b").as_uri()
+    assert (store.path("a/b"), store.uri("a/b")) == (tmp_path / "a/b", None)
 
 
 @pytest.mark.parametrize(
