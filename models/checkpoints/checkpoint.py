@@ -10,19 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from models.checkpoints.errors import CheckpointError
+from models.checkpoints.files import check_weights
 from models.gpt_sovits.s1.config import S1Config
 from models.gpt_sovits.s1.network import Text2Semantic
 from models.gpt_sovits.s2.config import S2Config
 from models.gpt_sovits.s2.discriminator import Discriminators
 from models.gpt_sovits.s2.synthesizer import Synthesizer
 
-_WEIGHT_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 # No dimension of a usable voice comes near; without bounds a configuration could ask for any
 # amount of work before its shapes are compared.
 _MAX_SIZE = 2**16
 _MAX_LAYERS = 256
 _MAX_ENTRIES = 32  # of a list of sizes; lists multiply each other
-_MAX_LISTED_KEYS = 5
 
 
 @dataclass(frozen=True)
@@ -97,23 +96,7 @@ def check_state(path: Path, checkpoint: Checkpoint) -> None:
             network = _empty_network(checkpoint.config, checkpoint.has_posterior)
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(path, f"its sizes make no network: {error}") from error
-    expected = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
-    state = checkpoint.state
-    for what, keys in (
-        ("lacks", expected.keys() - state.keys()),
-        ("has unknown", state.keys() - expected.keys()),
-    ):
-        if keys:
-            raise CheckpointError(path, f"{what} weights: {_listed(keys)}")
-    for key, tensor in state.items():
-        if tuple(tensor.shape) != expected[key]:
-            raise CheckpointError(
-                path, f"{key} has shape {tuple(tensor.shape)}; its sizes ask for {expected[key]}"
-            )
-        if tensor.dtype not in _WEIGHT_DTYPES:
-            raise CheckpointError(path, f"{key} is {tensor.dtype}, not a floating-point weight")
-        if not tensor.isfinite().all():
-            raise CheckpointError(path, f"{key} has values that are not finite")
+    check_weights(path, network, checkpoint.state)
 
 
 def config_to_json(config: Config) -> dict[str, Any]:
@@ -166,9 +149,3 @@ def _numbers(value: Any) -> list[int | float]:
 
 def _as_tuple(value: Any) -> Any:
     return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value
-
-
-def _listed(keys: set[str]) -> str:
-    shown = ", ".join(sorted(keys)[:_MAX_LISTED_KEYS])
-    rest = len(keys) - _MAX_LISTED_KEYS
-    return f"{shown} and {rest} more" if rest > 0 else shown

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from models.checkpoints.archive import MAX_ARCHIVE_BYTES
@@ -24,14 +24,11 @@ from models.checkpoints.checkpoint import (
     config_to_json,
 )
 from models.checkpoints.errors import CheckpointError
+from models.checkpoints.files import read_json_object, read_tensors
 from models.checkpoints.replacing import replacing
 from models.checkpoints.tree import from_json, to_json
 
 FORMAT_VERSION = 1
-_MAX_JSON_BYTES = 16 * 2**20
-# The header lists the tensors: some 100 bytes each, for a few thousand at most.
-_MAX_HEADER_BYTES = 4 * 2**20
-_HEADER_LENGTH_BYTES = 8
 
 
 def write_native(json_path: Path, checkpoint: Checkpoint) -> None:
@@ -71,7 +68,7 @@ def read_native(json_path: Path) -> Checkpoint:
         CheckpointError: a file is missing, damaged or too large, or keys and shapes are not those
             of the network the configuration describes.
     """
-    description = _read_json(json_path)
+    description = read_json_object(json_path)
     if description.get("format_version") != FORMAT_VERSION:
         found = description.get("format_version")
         raise CheckpointError(json_path, f"has format version {found}, not {FORMAT_VERSION}")
@@ -82,12 +79,12 @@ def read_native(json_path: Path) -> Checkpoint:
         raise CheckpointError(json_path, f"{error}; allowed: {allowed}") from error
     config = config_from_json(json_path, CONFIG_CLASSES[kind], description.get("config"))
     has_extras = _extras_path(json_path).is_file()
-    extra_tensors = _load_tensors(_extras_path(json_path)) if has_extras else {}
+    extra_tensors = read_tensors(_extras_path(json_path), MAX_ARCHIVE_BYTES) if has_extras else {}
     extras = _read_extras(json_path, description.get("extras", {}), extra_tensors)
     container = description.get("container")
     if container is not None and not isinstance(container, str):
         raise CheckpointError(json_path, f"container is a {type(container).__name__}, not a name")
-    state = _load_tensors(_weights_path(json_path))
+    state = read_tensors(_weights_path(json_path), MAX_ARCHIVE_BYTES)
     checkpoint = Checkpoint(kind, config, state, container, extras)
     check_state(json_path, checkpoint)
     return checkpoint
@@ -110,23 +107,6 @@ def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
         raise OSError(f"{path}: cannot be written: {error}") from error
 
 
-def _load_tensors(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise CheckpointError(path, "no such file")
-    if path.stat().st_size > MAX_ARCHIVE_BYTES:
-        raise CheckpointError(path, f"has more than {MAX_ARCHIVE_BYTES} bytes")
-    with path.open("rb") as file:
-        num_header_bytes = int.from_bytes(file.read(_HEADER_LENGTH_BYTES), "little")
-    if num_header_bytes > _MAX_HEADER_BYTES:
-        raise CheckpointError(
-            path, f"is damaged: a header of {num_header_bytes} bytes; at most {_MAX_HEADER_BYTES}"
-        )
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise CheckpointError(path, f"is damaged: {error}") from error
-
-
 def _read_extras(json_path: Path, value: Any, tensors: dict[str, Tensor]) -> dict[str, Any]:
     try:
         extras = from_json(value, tensors)
@@ -137,17 +117,3 @@ def _read_extras(json_path: Path, value: Any, tensors: dict[str, Tensor]) -> dic
     if not isinstance(extras, dict):
         raise CheckpointError(json_path, f"extras is a {type(extras).__name__}, not an object")
     return extras
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise CheckpointError(path, "no such file")
-    if path.stat().st_size > _MAX_JSON_BYTES:
-        raise CheckpointError(path, f"has more than {_MAX_JSON_BYTES} bytes")
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(path, f"is not JSON: {error}") from error
-    if not isinstance(description, dict):
-        raise CheckpointError(path, f"holds a {type(description).__name__}, not an object")
-    return description

@@ -22,6 +22,9 @@ _FIXED_ATTENTION: dict[str, Any] = {
     "out_proj_bias": False,
 }
 _BACKBONE_SIZES = ("d_model", "attn_mlp_d_intermediate", "n_layer", "norm_epsilon")
+# No usable network comes near; a configuration must not ask for any amount of work.
+_MAX_SIZE = 2**16
+_MAX_LAYERS = 256
 _LAYER_KINDS = ("ssm_cfg", "attn_layer_idx")
 _ATTENTION_SIZES = ("num_heads", "num_heads_kv", "rotary_emb_dim")
 # Upstream pads its heads to a multiple of this; what it adds can never be drawn.
@@ -45,8 +48,9 @@ class BackboneConfig:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if name != "norm_eps" and (not isinstance(value, int) or value < 1):
-                raise ValueError(f"{name} must be 1 or more, not {value!r}")
+            limit = _MAX_LAYERS if name == "num_layers" else _MAX_SIZE
+            if name != "norm_eps" and not (isinstance(value, int) and 1 <= value <= limit):
+                raise ValueError(f"{name} must be 1 to {limit}, not {value!r}")
         if not isinstance(self.norm_eps, float) or not 0.0 < self.norm_eps < 1.0:
             raise ValueError(f"norm_eps must be between 0 and 1, not {self.norm_eps!r}")
         if self.hidden_dim % (2 * self.num_heads):
