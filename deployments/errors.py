@@ -28,7 +28,8 @@
     ├── UnsatisfiableRange        416
     ├── IdempotencyConflict       422  the key stands for another request
     ├── Overloaded                429  come back after `retry_after_s`
-    │   └── RateLimited                the caller alone asks too often
+    │   ├── RateLimited                the caller alone asks too often
+    │   └── TooManyJobs                too many jobs of the caller's have not ended
     ├── GenerationFailed          500  a stage gave no usable result
     ├── DamagedRecord             500  a stored voice, persona, character or job can't be read
     ├── JobAbandoned              500  whoever ran the job died, again and again
@@ -226,6 +227,13 @@ class Overloaded(SpeechError):
 class RateLimited(Overloaded):
     slug = "rate-limited"
     title = "This API key asks too often"
+
+
+class TooManyJobs(Overloaded):
+    """Raised with `limit` in the extensions as well."""
+
+    slug = "too-many-jobs"
+    title = "Too many jobs of this caller have not ended"
 
 
 class GenerationFailed(SpeechError):

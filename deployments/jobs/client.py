@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, ParamSpec, TypeVar
@@ -18,6 +19,7 @@ from deployments.errors import (
     JobFinished,
     JobNotFinished,
     NotReady,
+    TooManyJobs,
     UnknownJob,
 )
 from deployments.jobs.idempotency import claim_key, fingerprint
@@ -28,8 +30,10 @@ from deployments.jobs.store import JobStore
 from models.storage import ObjectNotFound, ObjectStore, StorageUnavailable
 
 MAX_LISTED = 100
+MAX_UNFINISHED = 100
+"""Jobs of one owner at once, unless configured otherwise."""
 
-_MAX_EXAMINED = 1000  # jobs of other owners that one listing looks at before it returns
+_RETRY_AFTER_S = 10
 _RUNNER_LOST_PAUSE_S = 0.5
 
 logger = logging.getLogger("ray.serve")
@@ -76,6 +80,8 @@ class JobClient:
         objects: the storage root.
         job_runner: handle of `JobRunner`.
         webhooks: which webhooks are accepted.
+        max_unfinished: jobs of one owner that may wait, run or be told of at once. This client
+            never lets more in; clients of other replicas that are asked in the same instant may.
     """
 
     def __init__(
@@ -83,10 +89,13 @@ class JobClient:
         objects: ObjectStore,
         job_runner: DeploymentHandle[Any],
         webhooks: WebhookPolicy,
+        max_unfinished: int = MAX_UNFINISHED,
     ) -> None:
         self._store = JobStore(objects)
         self._runner = job_runner
         self._webhooks = webhooks
+        self._max_unfinished = max_unfinished
+        self._accepting: defaultdict[str | None, set[str]] = defaultdict(set)
         self._calls: set[asyncio.Task[None]] = set()
 
     async def submit(
@@ -114,6 +123,7 @@ class JobClient:
         Raises:
             InvalidInput: the key or the URL is not usable.
             IdempotencyConflict: the key was used for another request.
+            TooManyJobs: too many of the owner's have not ended.
             NotReady: the storage does not answer.
         """
         if webhook_url is not None:
@@ -132,7 +142,7 @@ class JobClient:
             request_id=request_id,
             webhook_url=webhook_url,
         )
-        await _in_thread(self._store.accept, request, upload)
+        await self._accept(request, upload)
         self._send(lambda: call(self._runner.wake.remote()))
         if idempotency_key is None:
             return request.as_job()
@@ -176,7 +186,7 @@ class JobClient:
     async def list(
         self, limit: int = 20, cursor: str | None = None, owner: str | None = None
     ) -> JobPage:
-        """Jobs, newest first.
+        """Jobs, newest first; those that can't be read are left out of their page.
 
         Args:
             limit: 1 to `MAX_LISTED`.
@@ -225,6 +235,26 @@ class JobClient:
         except ObjectNotFound:
             raise UnknownJob(f"the captions of job {job.id} were deleted") from None
 
+    async def _accept(self, request: JobRequest, upload: bytes | None) -> None:
+        accepting = self._accepting[request.owner]
+        accepting.add(request.id)
+        try:
+            # What is being accepted when this begins counts, be it stored already or not.
+            await _in_thread(self._require_room, request, frozenset(accepting))
+            await _in_thread(self._store.accept, request, upload)
+        finally:
+            accepting.discard(request.id)
+            if not accepting:
+                self._accepting.pop(request.owner, None)
+
+    def _require_room(self, request: JobRequest, accepting: frozenset[str]) -> None:
+        unfinished = self._store.unfinished(request.owner) | accepting
+        if len(unfinished) > self._max_unfinished and not self._store.is_accepted(request.id):
+            raise TooManyJobs(
+                f"{len(unfinished) - 1} jobs have not ended; {self._max_unfinished} may be open",
+                {"limit": self._max_unfinished, "retry_after_s": _RETRY_AFTER_S},
+            )
+
     async def _ended(self, job_id: str, timeout_s: float) -> None:
         while not await _in_thread(self._store.is_finished, job_id):
             try:
@@ -246,29 +276,16 @@ class JobClient:
         return self._store.job(job_id)
 
     def _page(self, limit: int, cursor: str | None, owner: str | None) -> JobPage:
+        ids, has_more = self._store.listed(owner, cursor, limit)
         jobs: list[Job] = []
-        num_examined = 0
-        last_id = cursor
-        for job_id in self._ids_before(cursor):
-            if len(jobs) == limit or num_examined == _MAX_EXAMINED:
-                return JobPage(jobs, last_id)
-            num_examined += 1
-            last_id = job_id
+        for job_id in ids:
             try:
-                jobs.append(self._owned(job_id, owner))
-            except UnknownJob:  # somebody else's, or not accepted yet
+                jobs.append(self._store.job(job_id))
+            except UnknownJob:  # deleted, or not accepted yet
                 continue
             except DamagedRecord as error:
                 logger.error("left out of the list: %s", error)
-        return JobPage(jobs, None)
-
-    def _ids_before(self, cursor: str | None) -> Iterator[str]:
-        for month in self._store.months():
-            if cursor is not None and month > folder_of(cursor).rpartition("/")[0]:
-                continue
-            for job_id in reversed(self._store.objects.children(month)):
-                if cursor is None or job_id < cursor:
-                    yield job_id
+        return JobPage(jobs, ids[-1] if has_more and ids else None)
 
     def _send(self, send: Callable[[], Awaitable[Any]]) -> None:
         """Tell the runner, without waiting, what it would find by itself somewhat later."""

@@ -11,6 +11,8 @@ from deployments.errors import UnknownJob
 
 # 48 bits of milliseconds and 80 random bits, as a version 7 UUID orders them.
 _JOB_ID = re.compile(r"job_([0-9a-f]{12})([0-9a-f]{20})")
+_MIRRORED = re.compile(r"[0-9a-f]{32}")
+_LARGEST = (1 << 128) - 1
 
 
 def new_job_id() -> str:
@@ -40,6 +42,20 @@ def is_job_id(name: str) -> bool:
     except UnknownJob:
         return False
     return True
+
+
+def mirrored(job_id: str) -> str:
+    """A name that sorts the other way round than the id: stores list in one order only."""
+    number = int(job_id.removeprefix("job_"), 16)
+    return f"{_LARGEST - number:032x}"
+
+
+def job_id_of(mirrored_id: str) -> str | None:
+    """The id of which this is the mirrored one; None for any other name."""
+    if not _MIRRORED.fullmatch(mirrored_id):
+        return None
+    job_id = f"job_{_LARGEST - int(mirrored_id, 16):032x}"
+    return job_id if is_job_id(job_id) else None
 
 
 def folder_of(job_id: str) -> str:

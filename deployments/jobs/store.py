@@ -1,6 +1,7 @@
 """Jobs in the storage root.
 
-    jobs/pending/<job_id>                    there as long as something is left to do for the job
+    jobs/pending/<job_id>.<whose>            there as long as something is left to do for the job
+    jobs/lists/<whose>/<mirrored id>         an owner's jobs, newest first; in `all` everybody's
     jobs/<yyyy>/<mm>/<job_id>/upload         what the request brought along, until the job is done
                               request.json   what was asked; a job is accepted when this is written
                               attempt-N.json the lease of the Nth attempt
@@ -8,12 +9,14 @@
                               result.json    created once: whoever creates it has ended the job
                               notified.json  who was told of the end
 
-Whatever order of crashes, an accepted job has its marker until it has a result and its notices.
+`<whose>` is `key-<name of the API key>`, or `anybody`. Whatever order of crashes, an accepted job
+has its marker until it has a result and its notices; and it is listed.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -21,11 +24,12 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from deployments.errors import DamagedRecord, UnknownJob
-from deployments.jobs.ids import accepted_at, folder_of, is_job_id
+from deployments.jobs.ids import accepted_at, folder_of, is_job_id, job_id_of, mirrored
 from deployments.jobs.job import Job, JobRequest, Lease
 from models.storage import ObjectExists, ObjectNotFound, ObjectStore
 
 PENDING = "jobs/pending"
+LISTS = "jobs/lists"
 
 # Longer than any request takes to be stored, so that no marker is dropped ahead of its request.
 _HALF_ACCEPTED_FOR = timedelta(hours=1)
@@ -45,16 +49,22 @@ class JobStore:
 
     def accept(self, request: JobRequest, upload: bytes | None = None) -> None:
         """Store a request; doing it again, or for the second time at once, changes nothing."""
-        folder = folder_of(request.id)
-        if not self._exists(f"{folder}/request.json"):
-            self.objects.write(f"{PENDING}/{request.id}", b"")
+        folder, marker = folder_of(request.id), _marker(request.id, request.owner)
+        if not self.is_accepted(request.id):
+            self.objects.write(marker, b"")
+            for owner in {None, request.owner}:
+                self.objects.write(f"{_list(owner)}/{mirrored(request.id)}", b"")
             if upload is not None:
                 self.objects.write(f"{folder}/upload", upload)
             with suppress(ObjectExists):
                 self.objects.create(f"{folder}/request.json", encode(request))
         # An idempotency key may bring an old id back: a scan may have dropped its marker just now.
         if _is_late(request.id) and not self.is_finished(request.id):
-            self.objects.write(f"{PENDING}/{request.id}", b"")
+            self.objects.write(marker, b"")
+
+    def is_accepted(self, job_id: str) -> bool:
+        """Whether the request is stored, so that the job will be done."""
+        return self._exists(f"{folder_of(job_id)}/request.json")
 
     def request(self, job_id: str) -> JobRequest:
         """What was asked.
@@ -95,30 +105,53 @@ class JobStore:
 
     def pending(self) -> list[str]:
         """Ids of the jobs for which something is left to do, oldest first; no stray names."""
-        return [name for name in self.objects.children(PENDING) if is_job_id(name)]
+        return [job_id for job_id, _ in self._markers()]
+
+    def unfinished(self, owner: str | None) -> set[str]:
+        """Ids of an owner's jobs for which something is left to do."""
+        whose = _whose(owner)
+        return {job_id for job_id, marked_whose in self._markers() if marked_whose == whose}
+
+    def listed(self, owner: str | None, before: str | None, limit: int) -> tuple[list[str], bool]:
+        """Ids of up to `limit` jobs, newest first, and whether there are more; one LIST on S3.
+
+        A job that is only being accepted, or was deleted, is listed as well.
+
+        Args:
+            owner: only jobs of this owner; all if None.
+            before: only jobs older than this one.
+        """
+        after = mirrored(before) if before is not None else ""
+        names = self.objects.page(_list(owner), after, limit + 1)
+        ids = [job_id for name in names[:limit] if (job_id := job_id_of(name)) is not None]
+        return ids, len(names) > limit
 
     def settle(self, job_id: str) -> None:
         """Nothing is left to do, and what was uploaded is needed no more."""
         self.objects.delete(f"{folder_of(job_id)}/upload")
-        self.objects.delete(f"{PENDING}/{job_id}")
+        for marker in self._markers_of(job_id):
+            self.objects.delete(marker)
 
     def settle_if_never_accepted(self, job_id: str) -> None:
         """Drop the marker of a request that was never stored whole, once it is surely too late."""
-        if not _is_late(job_id) or self._exists(f"{folder_of(job_id)}/request.json"):
+        if not _is_late(job_id) or self.is_accepted(job_id):
             return
-        self.objects.delete(f"{PENDING}/{job_id}")
-        if self._exists(f"{folder_of(job_id)}/request.json"):  # accepted after all, meanwhile
-            self.objects.write(f"{PENDING}/{job_id}", b"")
+        for marker in self._markers_of(job_id):
+            self.objects.delete(marker)
+            if self.is_accepted(job_id):  # after all, meanwhile
+                self.objects.write(marker, b"")
 
-    def months(self) -> list[str]:
-        """Folders of all months that have jobs, newest first."""
-        years = [year for year in self.objects.children("jobs") if year.isdecimal()]
-        months = [
-            f"jobs/{year}/{month}"
-            for year in years
-            for month in self.objects.children(f"jobs/{year}")
-        ]
-        return sorted(months, reverse=True)
+    def _markers(self) -> Iterator[tuple[str, str]]:
+        """Job id and `<whose>` of every marker."""
+        for name in self.objects.children(PENDING):
+            job_id, _, whose = name.partition(".")
+            if is_job_id(job_id):
+                yield job_id, whose
+
+    def _markers_of(self, job_id: str) -> list[str]:
+        """Keys of a job's markers: one, or none."""
+        names = self.objects.page(PENDING, after=job_id, limit=1)
+        return [f"{PENDING}/{name}" for name in names if name.startswith(f"{job_id}.")]
 
     def _exists(self, key: str) -> bool:
         try:
@@ -133,6 +166,18 @@ class JobStore:
             return model.model_validate_json(content)
         except ValidationError as error:
             raise DamagedRecord(f"{name} of job {job_id} can't be read") from error
+
+
+def _whose(owner: str | None) -> str:
+    return "anybody" if owner is None else f"key-{owner}"
+
+
+def _marker(job_id: str, owner: str | None) -> str:
+    return f"{PENDING}/{job_id}.{_whose(owner)}"
+
+
+def _list(owner: str | None) -> str:
+    return f"{LISTS}/all" if owner is None else f"{LISTS}/{_whose(owner)}"
 
 
 def _is_late(job_id: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import heapq
 import os
 import shutil
 import stat
@@ -113,6 +114,15 @@ class FolderStore:
         try:
             with _failures_named(prefix):
                 return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+        except ObjectNotFound:
+            return []
+
+    def page(self, prefix: str, after: str, limit: int) -> list[str]:
+        try:
+            with _failures_named(prefix), os.scandir(self.path(prefix)) as entries:
+                names = (entry.name for entry in entries if entry.is_file())
+                found = (name for name in names if name > after and not name.startswith("."))
+                return heapq.nsmallest(limit, found)
         except ObjectNotFound:
             return []
 

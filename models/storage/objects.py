@@ -65,6 +65,12 @@ class ObjectStore(Protocol):
     def children(self, prefix: str) -> list[str]:
         """Sorted names one level below a folder: objects and folders alike."""
 
+    def page(self, prefix: str, after: str, limit: int) -> list[str]:
+        """The first `limit` names, in order, of the objects right below a folder behind `after`.
+
+        On S3 this costs one request for every thousand names of the page, not of the folder.
+        """
+
     def uri(self, key: str) -> str | None:
         """Where an object lies, `s3://…`; None if only a path of this machine leads to it."""
 

@@ -19,6 +19,7 @@ from models.storage.objects import (
 )
 
 _WRITER = "writer"  # metadata that tells our own, repeated write from another's
+_MAX_LISTED = 1000  # names in one reply of S3
 _CONFLICT_DELAYS_S = (0.05, 0.2, 0.8)
 
 
@@ -92,11 +93,22 @@ class S3Store:
         names = set()
         with self._failures_named("list", prefix):
             for page in self._pages(prefix, Delimiter="/"):
-                keys = (entry["Key"] for entry in page.get("Contents", ()))
-                # Consoles mark an empty folder by an object that is called as the folder itself.
-                names |= {key for key in keys if not key.endswith("/")}
-                names |= {entry["Prefix"] for entry in page.get("CommonPrefixes", ())}
-        return sorted(name.rstrip("/").rpartition("/")[2] for name in names)
+                names.update(_objects_of(page))
+                folders = (entry["Prefix"] for entry in page.get("CommonPrefixes", ()))
+                names.update(_name(folder.rstrip("/")) for folder in folders)
+        return sorted(names)
+
+    def page(self, prefix: str, after: str, limit: int) -> list[str]:
+        options: dict[str, Any] = {"Delimiter": "/", "MaxKeys": min(limit, _MAX_LISTED)}
+        if after:
+            options["StartAfter"] = f"{self._prefix}{prefix}/{after}"
+        names: list[str] = []
+        with self._failures_named("list", prefix):
+            for page in self._pages(prefix, **options):
+                names += _objects_of(page)
+                if len(names) >= limit:
+                    break
+        return names[:limit]
 
     def uri(self, key: str) -> str | None:
         return f"s3://{self._bucket}/{self._prefix}{check_key(key)}"
@@ -104,7 +116,7 @@ class S3Store:
     def _at(self, key: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + check_key(key)}
 
-    def _pages(self, prefix: str, **options: str) -> Iterator[dict[str, Any]]:
+    def _pages(self, prefix: str, **options: Any) -> Iterator[dict[str, Any]]:
         below = f"{self._prefix}{check_key(prefix)}/"
         paginator = self._client.get_paginator("list_objects_v2")
         yield from paginator.paginate(Bucket=self._bucket, Prefix=below, **options)
@@ -153,6 +165,17 @@ class S3Store:
             # The type only: messages of connection errors hold whole addresses.
             reason = type(error).__name__
             raise StorageUnavailable(f"{action} {key!r} in {self._bucket}: {reason}") from None
+
+
+def _objects_of(page: dict[str, Any]) -> list[str]:
+    """Names of the objects in a page of a listing, in order."""
+    keys = (entry["Key"] for entry in page.get("Contents", ()))
+    # Consoles mark an empty folder by an object that is called as the folder itself.
+    return [_name(key) for key in keys if not key.endswith("/")]
+
+
+def _name(key: str) -> str:
+    return key.rpartition("/")[2]
 
 
 def _code(error: Exception) -> str | None:

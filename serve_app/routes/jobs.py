@@ -14,6 +14,7 @@ from deployments.errors import (
     IdempotencyConflict,
     JobFinished,
     JobNotFinished,
+    TooManyJobs,
     UnknownCharacter,
     UnknownJob,
     UnknownVoice,
@@ -40,7 +41,7 @@ router = APIRouter(tags=["jobs"])
 
 _SPEECH_ERRORS = (
     *(UnspeakableText, UnsupportedEmotion, UnsupportedFormat, UnsupportedLanguage),
-    *(UnknownVoice, IdempotencyConflict, GenerationFailed),
+    *(UnknownVoice, IdempotencyConflict, GenerationFailed, TooManyJobs),
 )
 
 

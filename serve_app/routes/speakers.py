@@ -13,6 +13,7 @@ from deployments.errors import (
     DeadlineExceeded,
     IdempotencyConflict,
     ReadOnlyRecord,
+    TooManyJobs,
     TranscriptMismatch,
     UnknownVoice,
     UnreadableAudio,
@@ -51,7 +52,8 @@ _CLIP_AUDIO_S = 10.0
 
 _CLIP_ERRORS = (
     *(UnreadableAudio, UnusableClip, TranscriptMismatch, ConsentMissing, VoiceExists),
-    *(UnsupportedEmotion, UnsupportedEngine, UnsupportedLanguage, IdempotencyConflict),
+    *(UnsupportedEmotion, UnsupportedEngine, UnsupportedLanguage),
+    *(IdempotencyConflict, TooManyJobs),
 )
 
 Clip = Annotated[

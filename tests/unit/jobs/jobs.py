@@ -119,7 +119,11 @@ class LocalHandle:
 
 
 def client_of(
-    objects: ObjectStore, worker: JobWorker, webhooks: WebhookPolicy | None = None
+    objects: ObjectStore,
+    worker: JobWorker,
+    webhooks: WebhookPolicy | None = None,
+    **options: int,
 ) -> JobClient:
     """A client of a worker in the same process."""
-    return JobClient(objects, LocalHandle(worker), webhooks or WebhookPolicy())  # type: ignore[arg-type]
+    handle: Any = LocalHandle(worker)
+    return JobClient(objects, handle, webhooks or WebhookPolicy(), **options)

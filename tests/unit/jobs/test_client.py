@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from deployments.errors import (
     JobFinished,
     JobNotFinished,
     NotReady,
+    TooManyJobs,
     UnknownJob,
 )
 from deployments.jobs.client import JobClient, WebhookPolicy
@@ -19,8 +21,9 @@ from deployments.jobs.ids import folder_of
 from deployments.jobs.job import Job, JobOutput, JobRequest
 from deployments.jobs.store import JobStore
 from deployments.jobs.worker import JobWorker, Work
-from models.storage import FolderStore, ObjectStore, StorageUnavailable
+from models.storage import FolderStore, ObjectStore, StorageUnavailable, open_store
 from tests.unit.jobs.jobs import QUICK, HeldWork, Told, client_of, new_request, speak, working
+from tests.unit.storage.aws_server import aws_server, new_bucket
 
 BODY = {"text": "안녕", "speaker_id": "sinip"}
 
@@ -41,10 +44,12 @@ def run(objects: ObjectStore, work: Work, scenario: Callable[[JobClient], Awaita
     return asyncio.run(started())
 
 
-def idle_client(objects: ObjectStore, webhooks: WebhookPolicy | None = None) -> JobClient:
+def idle_client(
+    objects: ObjectStore, webhooks: WebhookPolicy | None = None, **options: int
+) -> JobClient:
     """A client whose worker was never started."""
     worker = JobWorker(JobStore(objects), {}, Told(), QUICK)
-    return client_of(objects, worker, webhooks)
+    return client_of(objects, worker, webhooks, **options)
 
 
 def test_a_submitted_job_is_stored_and_done_while_its_caller_waits(objects: ObjectStore) -> None:
@@ -244,6 +249,64 @@ def test_a_key_of_another_form_is_refused(objects: ObjectStore, key: str) -> Non
     assert JobStore(objects).pending() == []
 
 
+def test_an_owner_has_no_more_open_jobs_than_allowed(objects: ObjectStore) -> None:
+    async def scenario() -> None:
+        jobs = idle_client(objects, max_unfinished=3)
+        submits = (jobs.submit("synthesize", BODY, owner="me") for _ in range(9))
+        results = await asyncio.gather(*submits, return_exceptions=True)
+        refused = [result for result in results if isinstance(result, TooManyJobs)]
+        accepted = [result.id for result in results if isinstance(result, Job)]
+        # Submits at the same instant may refuse each other, but never exceed the bound.
+        assert len(refused) + len(accepted) == 9 and len(accepted) <= 3
+        assert (refused[0].status, refused[0].extensions["limit"]) == (429, 3)
+        assert refused[0].extensions["retry_after_s"] > 0
+        for _ in range(3 - len(accepted)):
+            accepted.append((await jobs.submit("synthesize", BODY, owner="me")).id)
+        with pytest.raises(TooManyJobs):
+            await jobs.submit("synthesize", BODY, owner="me")
+        assert JobStore(objects).pending() == sorted(accepted)
+
+    asyncio.run(scenario())
+
+
+def test_a_place_is_free_again_when_a_job_has_ended(objects: ObjectStore) -> None:
+    async def scenario() -> None:
+        jobs = idle_client(objects, max_unfinished=1)
+        first = await jobs.submit("synthesize", BODY, owner="me")
+        with pytest.raises(TooManyJobs):
+            await jobs.submit("synthesize", BODY, owner="me")
+        JobStore(objects).settle(first.id)
+        await jobs.submit("synthesize", BODY, owner="me")
+
+    asyncio.run(scenario())
+
+
+def test_owners_do_not_take_places_from_each_other(objects: ObjectStore) -> None:
+    async def scenario() -> None:
+        jobs = idle_client(objects, max_unfinished=1)
+        for owner in ("me", "you", None, "anybody"):
+            await jobs.submit("synthesize", BODY, owner=owner)
+        with pytest.raises(TooManyJobs):
+            await jobs.submit("synthesize", BODY)
+
+    asyncio.run(scenario())
+
+
+def test_a_repeated_request_is_answered_however_many_are_open(objects: ObjectStore) -> None:
+    async def scenario() -> None:
+        jobs = idle_client(objects, max_unfinished=1)
+        first = await jobs.submit("synthesize", BODY, idempotency_key="k")
+        assert await jobs.submit("synthesize", BODY, idempotency_key="k") == first
+        with pytest.raises(TooManyJobs):
+            await jobs.submit("synthesize", BODY, idempotency_key="other")
+        JobStore(objects).settle(first.id)
+        again = await jobs.submit("synthesize", BODY, idempotency_key="other")
+        assert again.status == "starting"
+        assert await jobs.submit("synthesize", BODY, idempotency_key="k") == first
+
+    asyncio.run(scenario())
+
+
 def test_an_owner_sees_no_other_owners_job(objects: ObjectStore) -> None:
     async def scenario() -> None:
         jobs = idle_client(objects)
@@ -278,15 +341,48 @@ def test_pages_follow_each_other_from_the_newest_job_on(objects: ObjectStore) ->
     assert asyncio.run(scenario("me")) == mine
 
 
-def test_a_page_looks_at_a_bounded_number_of_other_owners_jobs(
+def test_an_owners_page_costs_nothing_for_jobs_of_others() -> None:
+    objects = open_store(f"s3://{new_bucket()}/root", aws_server())
+    store = JobStore(objects)
+    for owner in ("you", "you", None, "me"):
+        store.accept(new_request(owner=owner))
+    listings = requests_made(objects, lambda: asyncio.run(idle_client(objects).list(owner="you-2")))
+    assert listings == ["ListObjectsV2"]
+    one = requests_made(objects, lambda: asyncio.run(idle_client(objects).list(owner="me")))
+    assert sorted(one) == ["GetObject", "ListObjectsV2", "ListObjectsV2"]
+
+
+def requests_made(objects: ObjectStore, call: Callable[[], object]) -> list[str]:
+    """The operations that a call asks of S3."""
+    events = objects._client.meta.events  # type: ignore[attr-defined]
+    made: list[str] = []
+
+    def note(model: Any, **_: object) -> None:
+        made.append(model.name)
+
+    events.register("before-call.s3", note)
+    try:
+        call()
+    finally:
+        events.unregister("before-call.s3", note)
+    return made
+
+
+def test_a_request_that_was_never_stored_is_left_out_of_the_list(
     objects: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployments.jobs.client._MAX_EXAMINED", 3)
-    store = JobStore(objects)
-    for _ in range(5):
-        store.accept(new_request(owner="you"))
-    page = asyncio.run(idle_client(objects).list(owner="me"))
+    def failing(self: FolderStore, key: str, content: bytes) -> None:
+        raise StorageUnavailable("down")
+
+    store, sound = JobStore(objects), new_request()
+    store.accept(sound)
+    with monkeypatch.context() as broken, pytest.raises(StorageUnavailable):
+        broken.setattr(FolderStore, "create", failing)
+        store.accept(new_request())
+    page = asyncio.run(idle_client(objects).list(limit=1))
     assert page.jobs == [] and page.next_cursor is not None
+    page = asyncio.run(idle_client(objects).list(limit=1, cursor=page.next_cursor))
+    assert [job.id for job in page.jobs] == [sound.id] and page.next_cursor is None
 
 
 def test_a_damaged_job_is_left_out_of_the_list(objects: ObjectStore) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from deployments.errors import DamagedRecord, UnknownJob
-from deployments.jobs.ids import folder_of, new_job_id, seed_of
+from deployments.jobs.ids import folder_of, job_id_of, mirrored, new_job_id, seed_of
 from deployments.jobs.job import Job, JobRequest
 from deployments.jobs.leases import Leases
 from deployments.jobs.store import JobStore
@@ -35,6 +35,31 @@ def test_the_upload_of_a_job_that_is_done_is_not_kept(objects: ObjectStore) -> N
     store.settle(request.id)
     assert objects.children(folder_of(request.id)) == ["request.json"]
     assert store.pending() == []
+
+
+def test_an_owner_is_listed_its_own_jobs_and_nobody_all(objects: ObjectStore) -> None:
+    store = JobStore(objects)
+    owners = ("me", "you", None, "me", "all")
+    requests = [
+        new_request(owner=owner).model_copy(update={"id": f"job_{number:012x}{'0' * 20}"})
+        for number, owner in enumerate(owners)
+    ]
+    for request in requests:
+        store.accept(request)
+    ids = [request.id for request in requests]
+    assert store.listed(None, None, 9) == (ids[::-1], False)
+    assert store.listed("me", None, 2) == ([ids[3], ids[0]], False)
+    assert store.listed("me", None, 1) == ([ids[3]], True)
+    assert store.listed("me", ids[3], 1) == ([ids[0]], False)
+    assert store.listed("nobody", None, 1) == ([], False)
+    assert store.unfinished("me") == {ids[0], ids[3]}
+    assert store.unfinished(None) == {ids[2]}
+
+
+def test_a_stray_name_in_a_list_is_no_job(objects: ObjectStore) -> None:
+    for name in ("notes", "0" * 32, "f" * 31):
+        objects.write(f"jobs/lists/all/{name}", b"")
+    assert JobStore(objects).listed(None, None, 9) == ([], False)
 
 
 def test_neither_owner_nor_webhook_is_shown(objects: ObjectStore) -> None:
@@ -93,7 +118,7 @@ def test_a_marker_without_a_request_is_dropped_only_when_it_is_old(
     old_id = f"job_{int(old.timestamp() * 1000):012x}{'0' * 20}"
     young_id, accepted = new_job_id(), new_request().model_copy(update={"id": old_id[:-1] + "1"})
     for job_id in (old_id, young_id):
-        objects.write(f"jobs/pending/{job_id}", b"")
+        objects.write(f"jobs/pending/{job_id}.anybody", b"")
     store.accept(accepted)
     for job_id in store.pending():
         store.settle_if_never_accepted(job_id)
@@ -128,6 +153,7 @@ def test_an_old_id_that_is_accepted_at_last_keeps_its_marker(
         monkeypatch.setattr(kind, "create", create_after_a_scan)
         store.accept(request)
     else:
+        objects.write(f"jobs/pending/{request.id}.anybody", b"")
         monkeypatch.setattr(kind, "delete", delete_after_the_request)
         store.settle_if_never_accepted(request.id)
     assert store.pending() == [request.id]
@@ -136,7 +162,8 @@ def test_an_old_id_that_is_accepted_at_last_keeps_its_marker(
 def test_repeating_an_accepted_old_request_restores_a_lost_marker(objects: ObjectStore) -> None:
     store, request = JobStore(objects), old_request()
     store.accept(request)
-    objects.delete(f"jobs/pending/{request.id}")
+    objects.delete_tree("jobs/pending")
+    assert store.pending() == []
     store.accept(request)
     assert store.pending() == [request.id]
 
@@ -161,6 +188,12 @@ def test_ids_sort_by_age() -> None:
         made.append(new_job_id())
         time.sleep(0.002)  # ids tell milliseconds apart
     assert made == sorted(made)
+
+
+def test_a_mirrored_id_leads_back_and_sorts_the_other_way_round() -> None:
+    ids = sorted(new_job_id() for _ in range(9))
+    assert sorted(map(mirrored, ids), reverse=True) == list(map(mirrored, ids))
+    assert [job_id_of(mirrored(job_id)) for job_id in ids] == ids
 
 
 def test_a_seed_follows_from_the_job_and_fits_a_request() -> None:

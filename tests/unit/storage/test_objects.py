@@ -57,6 +57,15 @@ def test_children_are_objects_and_folders_of_one_level(store: ObjectStore) -> No
     assert store.children("nothing") == []
 
 
+def test_pages_of_objects_follow_each_other_and_leave_folders_out(store: ObjectStore) -> None:
+    for key in ("a/1", "a/2", "a/2.x", "a/2/1", "a/3", "a/1-x/y", "ab", "b/4"):
+        store.write(key, b"")
+    assert store.page("a", "", 2) == ["1", "2"]
+    assert store.page("a", "2", 2) == ["2.x", "3"]
+    assert store.page("a", "3", 2) == store.page("nothing", "", 2) == []
+    assert store.page("a", "", 100) == ["1", "2", "2.x", "3"]
+
+
 def test_a_deleted_object_is_gone_and_may_be_deleted_again(store: ObjectStore) -> None:
     store.write("a/b", b"1")
     store.delete("a/b")

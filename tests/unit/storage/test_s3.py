@@ -26,6 +26,7 @@ def test_more_objects_than_one_reply_holds_are_listed_and_deleted() -> None:
     for name in names:
         store.write(f"a/{name}", b"")
     assert store.children("a") == names
+    assert store.page("a", "", 1003) == names[:1003]
     store.delete_tree("a")
     assert store.children("a") == []
 
