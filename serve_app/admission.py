@@ -17,6 +17,7 @@ from pydantic import Field
 from deployments.args import StrictArgs
 from deployments.driver.iteration import closing
 from deployments.errors import Overloaded
+from deployments.jobs.client import MAX_UNFINISHED
 
 SECONDS_PER_CHAR = 0.17
 """Speech per written character. Korean is read at 5 to 7 syllables a second, one a character; a
@@ -43,6 +44,20 @@ class AdmissionArgs(StrictArgs):
         default=120, gt=0, description="Seconds of audio that may be owed to callers at once."
     )
     max_requests: int = Field(default=12, ge=1, description="Requests for audio at once.")
+
+
+class JobAdmissionArgs(AdmissionArgs):
+    """The same for jobs, which wait their turn and outlive their callers."""
+
+    max_queued_audio_s: float = Field(
+        default=3600, gt=0, description="Seconds of audio that jobs may wait for at once."
+    )
+    max_requests: int = Field(default=400, ge=1, description="Jobs that may wait or run at once.")
+    max_unfinished_per_owner: int = Field(
+        default=MAX_UNFINISHED,
+        ge=1,
+        description="Of one API key, or of all callers together where no keys are asked for.",
+    )
 
 
 def estimated_audio_s(text: str) -> float:

@@ -22,7 +22,7 @@ from deployments.voice_encoder import VoiceEncoderArgs, voice_encoder_deployment
 from models.storage import embedded_store, open_store
 from serve_app.access.args import AccessArgs
 from serve_app.access.keys import key_ring
-from serve_app.admission import SEGMENTS_PER_REQUEST, AdmissionArgs
+from serve_app.admission import SEGMENTS_PER_REQUEST, AdmissionArgs, JobAdmissionArgs
 from serve_app.ingress import ingress_deployment
 from serve_app.settings import Settings, StorageRoot
 
@@ -36,7 +36,7 @@ class AppArgs(StrictArgs):
     )
     access: AccessArgs = AccessArgs()
     admission: AdmissionArgs = AdmissionArgs()
-    job_admission: AdmissionArgs = AdmissionArgs(max_queued_audio_s=3600, max_requests=400)
+    job_admission: JobAdmissionArgs = JobAdmissionArgs()
     kokoro: KokoroArgs = KokoroArgs()
     persona: PersonaArgs = PersonaArgs()
     semantic_decoder: SemanticArgs = SemanticArgs()

@@ -23,7 +23,7 @@ from serve_app.access.args import AccessArgs
 from serve_app.access.binding import require_loopback
 from serve_app.access.keys import KeyRing
 from serve_app.access.rate import RateLimit
-from serve_app.admission import Admission, AdmissionArgs
+from serve_app.admission import Admission, AdmissionArgs, JobAdmissionArgs
 from serve_app.characters import CharacterShelf
 from serve_app.edge import Edge
 from serve_app.http import http_application
@@ -43,7 +43,7 @@ class Ingress:
         keys: API keys; without any, everybody on this machine may call.
         access: how often, and whether everybody else may, too.
         admission: audio that may be owed to listeners at once.
-        job_admission: the same for jobs, which wait their turn.
+        job_admission: the same for jobs, and how many one owner may have open.
 
     Raises:
         OpenToEverybody: no key is configured, and others than this machine could call.
@@ -65,7 +65,7 @@ class Ingress:
         keys: KeyRing,
         access: AccessArgs,
         admission: AdmissionArgs,
-        job_admission: AdmissionArgs,
+        job_admission: JobAdmissionArgs,
     ) -> None:
         if keys.is_empty and not access.allow_anonymous:
             require_loopback(_listening_host())
@@ -73,7 +73,9 @@ class Ingress:
         store.check_writable()
         catalog = Catalog([store, embedded_store()])
         metrics = RequestMetrics()
-        jobs = JobClient(store, job_runner, webhooks)
+        jobs = JobClient(
+            store, job_runner, webhooks, max_unfinished=job_admission.max_unfinished_per_owner
+        )
         self._edge = Edge(
             stages={
                 "text_frontend": text_frontend,
