@@ -41,8 +41,8 @@ class Leases:
         self._holder = secrets.token_hex(8)
         self._seen: dict[str, tuple[tuple[int, int], float]] = {}
 
-    def claim(self, job_id: str) -> Lease | None:
-        """Begin the next attempt at a job, unless it was not accepted or somebody is at it."""
+    def next_attempt(self, job_id: str) -> Lease | None:
+        """The attempt at a job that may begin now; None if it was not accepted or is worked on."""
         names = self._store.objects.children(folder_of(job_id))
         if "request.json" not in names:
             return None
@@ -56,19 +56,22 @@ class Leases:
                 num_lost = lease.num_lost + (not lease.is_released)
             else:
                 return None
-        self._seen.pop(job_id, None)
-        lease = Lease(
+        return Lease(
             job_id=job_id,
             attempt=number + 1,
             num_lost=num_lost,
             claimed_at=now(),
             holder=self._holder,
         )
+
+    def begin(self, lease: Lease) -> bool:
+        """Begin an attempt; False if somebody else was faster."""
+        self._seen.pop(lease.job_id, None)
         try:
             self._store.objects.create(_key(lease), encode(lease))
         except ObjectExists:
-            return None
-        return lease
+            return False
+        return True
 
     def keep(self, lease: Lease) -> tuple[Lease, bool] | None:
         """Give a sign of life.

@@ -53,7 +53,8 @@ class WorkerLimits:
         heartbeat_s: how often a lease gives a sign of life.
         lease_s: silence after which a job is taken over; several heartbeats.
         run_timeout_s: longest time for one attempt, retries of lost stages included.
-        max_lost: attempts that may end without a word before the job fails.
+        max_lost: attempts that may end without a word before the job fails. After the first, the
+            job runs alone: should it be what kills its worker, it takes no other one along again.
     """
 
     max_running: int = 4
@@ -90,6 +91,7 @@ class JobWorker:
         self._woken = asyncio.Event()
         self._attempts: dict[str, asyncio.Task[None]] = {}
         self._runs: dict[str, asyncio.Task[Job]] = {}
+        self._alone: set[str] = set()  # attempts beside which none may run
         self._telling: set[str] = set()
         self._untold: set[str] = set()  # ended here, and in the queue until there is room to tell
         self._num_waiting = 0
@@ -180,22 +182,33 @@ class JobWorker:
                 break
             if job_id in self._attempts or (job_id in self._untold and not self._may_tell()):
                 continue
-            lease = await asyncio.to_thread(self._claim, job_id)
-            if lease is not None:
-                attempt = asyncio.create_task(self._attend(lease), name=job_id)
-                self._attempts[job_id] = attempt
-                attempt.add_done_callback(self._forget)
+            lease = await asyncio.to_thread(self._next_attempt, job_id)
+            if lease is None:
+                continue
+            is_suspect = await asyncio.to_thread(self._is_suspect, lease)
+            if is_suspect and self._num_at_work():
+                break  # its turn comes when these have ended, and none is begun before
+            if not await asyncio.to_thread(self._begin, lease):
+                continue
+            if is_suspect:
+                self._alone.add(job_id)
+            attempt = asyncio.create_task(self._attend(lease), name=job_id)
+            self._attempts[job_id] = attempt
+            attempt.add_done_callback(self._forget)
         self._num_waiting = sum(job_id not in self._attempts for job_id in pending)
 
     def _has_room(self) -> bool:
-        return len(self._attempts) - len(self._telling) < self._limits.max_running
+        return not self._alone - self._telling and self._num_at_work() < self._limits.max_running
+
+    def _num_at_work(self) -> int:
+        return len(self._attempts) - len(self._telling)
 
     def _may_tell(self) -> bool:
         return len(self._telling) < self._limits.max_telling
 
-    def _claim(self, job_id: str) -> Lease | None:
+    def _next_attempt(self, job_id: str) -> Lease | None:
         try:
-            lease = self._leases.claim(job_id)
+            lease = self._leases.next_attempt(job_id)
             if lease is None:
                 self._store.settle_if_never_accepted(job_id)
             return lease
@@ -204,9 +217,26 @@ class JobWorker:
             logger.error("passed over: %s: %s", job_id, error)
             return None
 
+    def _is_suspect(self, lease: Lease) -> bool:
+        """Whether it may have been this job that killed its worker, and will be run once more."""
+        if not 0 < lease.num_lost < self._limits.max_lost:
+            return False
+        try:
+            return not self._store.is_finished(lease.job_id)
+        except StorageError:
+            return True
+
+    def _begin(self, lease: Lease) -> bool:
+        try:
+            return self._leases.begin(lease)
+        except StorageError as error:
+            logger.error("not begun: %s: %s", lease.job_id, error)
+            return False
+
     def _forget(self, attempt: asyncio.Task[None]) -> None:
         del self._attempts[attempt.get_name()]
         self._telling.discard(attempt.get_name())
+        self._alone.discard(attempt.get_name())
         self.wake()
         if not attempt.cancelled() and (error := attempt.exception()) is not None:
             # The lease runs out, and whoever finds that begins the next attempt.

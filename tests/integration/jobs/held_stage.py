@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,19 @@ class HeldStage:
             log.write(f"{what} {job_id}\n")
 
 
+FATAL = "fatal"
+"""A text whose job ends the process that works on it, as a codec's segmentation fault does."""
+
+_FATAL_AFTER_S = 0.5  # time enough for other jobs to begin beside it
+
+
 def held_works(stages: Mapping[str, Any], objects: ObjectStore) -> dict[JobType, Work]:
     """Synthesis by the held stage alone."""
 
     async def synthesize(request: JobRequest, files: AttemptFiles) -> JobOutput:
+        if request.input["text"] == FATAL:
+            await asyncio.sleep(_FATAL_AFTER_S)
+            os._exit(1)
         content = await call(stages["stage"].speak.remote(request.id))
         audio = AudioOutput(
             url=f"/jobs/{request.id}/audio",

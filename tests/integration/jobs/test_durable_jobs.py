@@ -9,6 +9,7 @@ from deployments.errors import JobFinished
 from deployments.jobs.ids import folder_of
 from deployments.jobs.job import Job, Lease
 from deployments.jobs.store import JobStore
+from tests.integration.jobs.held_stage import FATAL
 from tests.integration.jobs.service import LIMITS, JobService, until
 from tests.unit.jobs.receiver import receiver
 
@@ -17,9 +18,10 @@ pytestmark = pytest.mark.ray
 BODY = {"text": "안녕", "speaker_id": "sinip"}
 
 
-def submitted(service: JobService, **options: str) -> Job:
+def submitted(service: JobService, text: str = "안녕", **options: str) -> Job:
     async def submit() -> Job:
-        return await service.client().submit("synthesize", BODY, **options)  # type: ignore[arg-type]
+        asked = {**BODY, "text": text}
+        return await service.client().submit("synthesize", asked, **options)  # type: ignore[arg-type]
 
     return asyncio.run(submit())
 
@@ -66,6 +68,21 @@ def test_a_job_whose_runner_is_killed_is_finished_once_and_told_once(
         settled(service)
     assert (done.status, done.metrics["attempts"]) == ("succeeded", 2)
     assert [request.headers["webhook-id"] for request in requests] == [f"evt_{job.id[4:]}"]
+
+
+def test_a_job_that_kills_its_runner_is_given_up_and_takes_no_other_along(
+    service: JobService,
+) -> None:
+    fatal, other = submitted(service, text=FATAL), submitted(service)
+    begun(service, other)  # it is lost once, with the runner
+    until(lambda: JobStore(service.objects).is_finished(fatal.id), timeout_s=120)
+    service.release()
+    done = waited(service, other)
+    settled(service)
+    failed = JobStore(service.objects).job(fatal.id)
+    assert failed.error is not None
+    assert failed.error["type"] == "urn:baewoo:problem:job-abandoned"
+    assert (done.status, done.metrics["attempts"]) == ("succeeded", 2)
 
 
 def test_twenty_equal_submits_at_once_are_one_job(service: JobService) -> None:

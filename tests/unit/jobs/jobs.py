@@ -10,7 +10,8 @@ from typing import Any
 from deployments.jobs.client import JobClient, WebhookPolicy
 from deployments.jobs.files import AttemptFiles
 from deployments.jobs.ids import accepted_at, new_job_id, timestamp
-from deployments.jobs.job import AudioOutput, Job, JobOutput, JobRequest, JobType
+from deployments.jobs.job import AudioOutput, Job, JobOutput, JobRequest, JobType, Lease
+from deployments.jobs.leases import Leases
 from deployments.jobs.store import JobStore
 from deployments.jobs.worker import JobWorker, Tells, Work, WorkerLimits
 from models.storage import ObjectStore
@@ -39,6 +40,12 @@ async def speak(request: JobRequest, files: AttemptFiles) -> JobOutput:
         file=file,
     )
     return JobOutput(audio=audio, voice="sinip@1", emotion="neutral", seed=1)
+
+
+def claim(leases: Leases, job_id: str) -> Lease | None:
+    """Begin the next attempt, if one may begin and nobody else is faster."""
+    lease = leases.next_attempt(job_id)
+    return lease if lease is not None and leases.begin(lease) else None
 
 
 class HeldWork:

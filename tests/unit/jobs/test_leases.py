@@ -7,7 +7,7 @@ from deployments.jobs.job import Lease
 from deployments.jobs.leases import Leases
 from deployments.jobs.store import JobStore
 from models.storage import ObjectStore
-from tests.unit.jobs.jobs import new_request
+from tests.unit.jobs.jobs import claim, new_request
 
 LEASE_S = 10.0
 
@@ -35,7 +35,7 @@ def job_id(store: JobStore) -> str:
 
 
 def claimed(leases: Leases, job_id: str) -> Lease:
-    lease = leases.claim(job_id)
+    lease = claim(leases, job_id)
     assert lease is not None
     return lease
 
@@ -43,21 +43,21 @@ def claimed(leases: Leases, job_id: str) -> Lease:
 def test_a_job_is_claimed_once(store: JobStore, job_id: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         holders = [Leases(store, LEASE_S) for _ in range(8)]
-        leases = list(pool.map(lambda holder: holder.claim(job_id), holders))
+        leases = list(pool.map(lambda holder: claim(holder, job_id), holders))
     assert len([lease for lease in leases if lease is not None]) == 1
 
 
 def test_a_request_that_is_not_stored_yet_can_not_be_claimed(store: JobStore) -> None:
-    assert Leases(store, LEASE_S).claim(new_request().id) is None
+    assert claim(Leases(store, LEASE_S), new_request().id) is None
 
 
 def test_a_silent_lease_is_taken_over_only_after_its_time(store: JobStore, job_id: str) -> None:
     clock = Clock()
     first = claimed(Leases(store, LEASE_S), job_id)
     other = Leases(store, LEASE_S, clock)
-    assert other.claim(job_id) is None
+    assert claim(other, job_id) is None
     clock.now_s += LEASE_S
-    assert other.claim(job_id) is None
+    assert claim(other, job_id) is None
     clock.now_s += 0.1
     second = claimed(other, job_id)
     assert (second.attempt, second.num_lost) == (first.attempt + 1, 1)
@@ -72,14 +72,14 @@ def test_a_lease_that_gives_signs_of_life_is_never_taken_over(store: JobStore, j
         assert kept is not None
         lease = kept[0]
         clock.now_s += LEASE_S
-        assert other.claim(job_id) is None
+        assert claim(other, job_id) is None
 
 
 def test_a_holder_learns_that_it_was_replaced(store: JobStore, job_id: str) -> None:
     clock = Clock()
     holder, other = Leases(store, LEASE_S), Leases(store, LEASE_S, clock)
     lease = claimed(holder, job_id)
-    other.claim(job_id)
+    claim(other, job_id)
     clock.now_s += LEASE_S + 1
     claimed(other, job_id)
     assert holder.keep(lease) is None
@@ -108,7 +108,7 @@ def test_losses_are_counted_over_all_attempts(store: JobStore, job_id: str) -> N
     clock = Clock()
     for num_lost in range(3):
         leases = Leases(store, LEASE_S, clock)
-        leases.claim(job_id)
+        claim(leases, job_id)
         clock.now_s += LEASE_S + 1
         lease = claimed(leases, job_id) if num_lost else None
         assert lease is None or lease.num_lost == num_lost

@@ -9,7 +9,7 @@ from deployments.jobs.job import Job, JobRequest
 from deployments.jobs.leases import Leases
 from deployments.jobs.store import JobStore
 from models.storage import ObjectStore
-from tests.unit.jobs.jobs import new_request
+from tests.unit.jobs.jobs import claim, new_request
 
 
 def test_a_job_is_stored_below_the_month_its_id_names(objects: ObjectStore) -> None:
@@ -72,7 +72,7 @@ def test_a_claimed_job_is_processing_since_its_first_attempt(objects: ObjectStor
     store = JobStore(objects)
     request = new_request()
     store.accept(request)
-    lease = Leases(store, lease_s=1).claim(request.id)
+    lease = claim(Leases(store, lease_s=1), request.id)
     assert lease is not None
     job = store.job(request.id)
     assert (job.status, job.started_at) == ("processing", lease.claimed_at)

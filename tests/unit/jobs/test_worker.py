@@ -11,7 +11,7 @@ from deployments.jobs.job import Job, JobOutput, JobRequest, seconds_waited
 from deployments.jobs.leases import Leases
 from deployments.jobs.store import JobStore
 from models.storage import FolderStore, ObjectStore, StorageUnavailable
-from tests.unit.jobs.jobs import QUICK, HeldWork, Told, new_request, speak, working
+from tests.unit.jobs.jobs import QUICK, HeldWork, Told, claim, new_request, speak, working
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def lose_attempts(store: JobStore, job_id: str, count: int) -> None:
     workers = Leases(store, lease_s=-1)
     begun = 0
     while begun < count:
-        begun += workers.claim(job_id) is not None
+        begun += claim(workers, job_id) is not None
 
 
 async def until_settled(store: JobStore) -> None:
@@ -244,6 +244,47 @@ def test_a_job_that_kills_every_worker_is_given_up(store: JobStore) -> None:
     job = store.job(request.id)
     assert job.error is not None and job.status == "failed"
     assert job.error["type"] == "urn:baewoo:problem:job-abandoned"
+
+
+def test_a_job_that_lost_an_attempt_runs_with_nothing_beside_it(store: JobStore) -> None:
+    requests = accepted(store, 6)
+    suspects = {requests[1].id, requests[4].id}
+    for job_id in suspects:
+        lose_attempts(store, job_id, 1)
+    at_work: set[str] = set()
+    company: set[frozenset[str]] = set()
+
+    async def work(request: JobRequest, files: AttemptFiles) -> JobOutput:
+        at_work.add(request.id)
+        for _ in range(10):
+            company.add(frozenset(at_work))
+            await asyncio.sleep(0.01)
+        at_work.discard(request.id)
+        return await speak(request, files)
+
+    async def scenario() -> None:
+        async with working(store.objects, work, replace(QUICK, max_running=6)):
+            await until_settled(store)
+
+    asyncio.run(scenario())
+    assert {job for jobs in company for job in jobs if len(jobs) == 1} >= suspects
+    assert not any(len(jobs) > 1 and jobs & suspects for jobs in company)
+    assert any(len(jobs) > 1 for jobs in company)
+    assert {store.job(request.id).status for request in requests} == {"succeeded"}
+
+
+def test_a_job_that_is_given_up_waits_for_nobody(store: JobStore) -> None:
+    held, lost = accepted(store, 2)
+    lose_attempts(store, lost.id, QUICK.max_lost)
+
+    async def scenario() -> None:
+        work = HeldWork()
+        async with working(store.objects, work), asyncio.timeout(10):
+            while not store.is_finished(lost.id):
+                await asyncio.sleep(0.01)
+            assert work.begun == [held.id]
+
+    asyncio.run(scenario())
 
 
 def test_a_worker_whose_lease_was_taken_stops_and_writes_nothing(store: JobStore) -> None:
