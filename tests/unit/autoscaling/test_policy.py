@@ -8,7 +8,7 @@ from ray.serve._private.autoscaling_state import _resolve_policy_callable
 from ray.serve._private.common import DeploymentID, ReplicaID, TimeStampedValue
 from ray.serve._private.config import DeploymentConfig
 from ray.serve.autoscaling_policy import _apply_autoscaling_config
-from ray.serve.config import AutoscalingConfig, AutoscalingContext
+from ray.serve.config import AutoscalingConfig, AutoscalingContext, AutoscalingPolicy
 
 from deployments.autoscaling.demand import (
     DemandSettings,
@@ -21,7 +21,7 @@ from deployments.autoscaling.stage_report import stage_report
 from deployments.messages import StageStats
 
 _ID = DeploymentID("SemanticDecoder", "baewoo")
-_KWARGS = {
+_KWARGS: dict[str, Any] = {
     "backlog": "waiting_audio_s",
     "full_rate_per_s": 10.0,
     "fixed_step_share": 0.25,
@@ -36,10 +36,9 @@ _CONFIG = AutoscalingConfig(
     upscale_delay_s=0,
     downscale_delay_s=0,
     look_back_period_s=15,
-    policy={
-        "policy_function": "deployments.autoscaling.policy:StagePolicy",
-        "policy_kwargs": _KWARGS,
-    },
+    policy=AutoscalingPolicy(
+        policy_function="deployments.autoscaling.policy:StagePolicy", policy_kwargs=_KWARGS
+    ),
 )
 _BUSY = StageStats(active=8, waiting=8, queued_audio_s=40.0)
 _IDLE = StageStats(active=0, waiting=0, queued_audio_s=0.0)
