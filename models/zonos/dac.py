@@ -6,22 +6,20 @@ waveform = dac.decode(codes)
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import DacConfig, DacModel
 
 from models.checkpoints.errors import CheckpointError
+from models.checkpoints.files import check_weights, read_json_object, read_tensors
 from models.zonos.codes import CODEBOOK_SIZE, NUM_CODEBOOKS, SAMPLE_RATE, SAMPLES_PER_FRAME
 
-_MAX_CONFIG_BYTES = 2**20
+_MAX_WEIGHT_BYTES = 2**30  # the published codec has 0.3 GB
 _MAX_CHANNELS = 4096
 _SIZES = ("encoder_hidden_size", "hidden_size", "decoder_hidden_size", "codebook_dim")
 # What everything else here relies on. The library's own default rate is another.
@@ -126,24 +124,14 @@ def read_dac(folder: Path, dtype: torch.dtype = torch.float32) -> Dac:
         CheckpointError: a file is missing or damaged, the codec is not the one Zonos speaks with,
             or a weight is missing, unknown, of another shape, or not finite.
     """
-    config_path, weights_path = folder / "config.json", folder / "model.safetensors"
-    sizes = _read_sizes(config_path)
-    if not weights_path.is_file():
-        raise CheckpointError(weights_path, "no such file")
-    try:
-        state = load_file(weights_path)
-    except SafetensorError as error:
-        raise CheckpointError(weights_path, f"is damaged: {error}") from error
-    if not all(tensor.isfinite().all() for tensor in state.values()):
-        raise CheckpointError(weights_path, "has values that are not finite")
+    sizes = _read_sizes(folder / "config.json")
     with torch.device("meta"):
         dac = empty_dac(sizes)
-    try:
-        dac.model.load_state_dict(
-            {key: tensor.to(dtype) for key, tensor in state.items()}, strict=True, assign=True
-        )
-    except RuntimeError as error:
-        raise CheckpointError(weights_path, str(error)) from error
+    weights_path = folder / "model.safetensors"
+    state = read_tensors(weights_path, _MAX_WEIGHT_BYTES)
+    check_weights(weights_path, dac.model, state)
+    weights = {key: tensor.to(dtype) for key, tensor in state.items()}
+    dac.model.load_state_dict(weights, strict=True, assign=True)
     return Dac(dac.model)
 
 
@@ -153,16 +141,7 @@ def write_dac(folder: Path, dac: Dac) -> None:
 
 
 def _read_sizes(path: Path) -> DacSizes:
-    if not path.is_file():
-        raise CheckpointError(path, "no such file")
-    if path.stat().st_size > _MAX_CONFIG_BYTES:
-        raise CheckpointError(path, f"has more than {_MAX_CONFIG_BYTES} bytes")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(path, f"is not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(path, f"holds a {type(values).__name__}, not an object")
+    values = read_json_object(path)
     for name, expected in _FIXED.items():
         if values.get(name) != expected:
             raise CheckpointError(path, f"{name} is {values.get(name)!r}, not {expected!r}")

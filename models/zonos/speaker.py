@@ -9,13 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.audio.resample import resample
 from models.checkpoints.archive import read_archive
 from models.checkpoints.errors import CheckpointError
+from models.checkpoints.files import read_tensors
 from models.checkpoints.replacing import replacing
 from models.zonos.speaker_mel import SAMPLE_RATE, log_mel
 from models.zonos.speaker_network import SpeakerConfig, SpeakerNetwork
@@ -24,6 +24,7 @@ PUBLISHED = SpeakerConfig()
 """Sizes of the published weights."""
 
 _PROJECTION = "lda."
+_MAX_WEIGHT_BYTES = 2**30  # the published network has 0.4 GB
 
 
 class ZonosSpeaker(nn.Module):
@@ -84,12 +85,7 @@ def read_speaker(file: Path, config: SpeakerConfig = PUBLISHED) -> ZonosSpeaker:
     Raises:
         CheckpointError: it is missing or damaged, or its weights are not those of the network.
     """
-    if not file.is_file():
-        raise CheckpointError(file, "no such file")
-    try:
-        state = load_file(file)
-    except SafetensorError as error:
-        raise CheckpointError(file, f"is damaged: {error}") from error
+    state = read_tensors(file, _MAX_WEIGHT_BYTES)
     with torch.device("meta"):
         speaker = ZonosSpeaker(config)
     speaker.load_state_dict(_checked(file, state, config), strict=True, assign=True)

@@ -69,7 +69,9 @@ def test_weights_of_another_size_are_refused(speaker: ZonosSpeaker, tmp_path: Pa
         convert_speaker(*files, tmp_path / "speaker.safetensors", other)
 
 
-@pytest.mark.parametrize("waveform", [torch.zeros(0), torch.zeros(100), torch.full((9000,), torch.inf)])
+@pytest.mark.parametrize(
+    "waveform", [torch.zeros(0), torch.zeros(100), torch.full((9000,), torch.inf)]
+)
 def test_a_clip_without_a_speaker_is_refused(speaker: ZonosSpeaker, waveform: Tensor) -> None:
     with pytest.raises(ValueError, match="speaker"):
         speaker.embed(waveform, 16_000)
