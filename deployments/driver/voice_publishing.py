@@ -11,9 +11,10 @@ import asyncio
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from ray.serve.handle import DeploymentHandle
 
@@ -37,6 +38,8 @@ ENGINES = (ENGINE,)
 """Engines whose voices are made of a clip."""
 
 MAX_DESCRIPTION_CHARS = 500
+
+Result = TypeVar("Result")
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _RETRY_AFTER_S = 5
@@ -100,12 +103,22 @@ class VoiceRegistration:
         self._encoder = encoder
         self._versions = VoiceVersions(store, embedded)
 
-    async def register(self, registration: Registration, owner: str | None) -> RegisteredVoice:
+    async def register(
+        self,
+        registration: Registration,
+        owner: str | None,
+        before_publishing: Callable[[], None] = lambda: None,
+    ) -> RegisteredVoice:
         """Make a voice of a clip, or add the clip to a voice of the same owner.
+
+        Cancelled before it publishes, this leaves nothing; later it goes on to its end and returns,
+        as if it had not been cancelled: a version of a voice is there as a whole or not at all.
 
         Args:
             registration: what is asked for.
             owner: id of the caller's API key; None where no keys are asked for.
+            before_publishing: called, in a thread, before anything is stored; what it raises is
+                raised, and nothing is.
 
         Raises:
             InvalidInput: see `check_registration`, and `VoiceEncoderServer.encode`.
@@ -124,7 +137,12 @@ class VoiceRegistration:
                     return RegisteredVoice(base, clip=None, heard=None)
             encoded = await self._encoded(registration, base)
             new = NewReference(encoded, registration.language, _weights(registration.emotions), key)
-            voice = await asyncio.to_thread(self._publish, voice_id, registration, new, base, owner)
+
+            def publish() -> PublishedVoice:
+                before_publishing()
+                return self._publish(voice_id, registration, new, base, owner)
+
+            voice = await _brought_to_an_end(asyncio.to_thread(publish))
         except StorageUnavailable as error:
             raise NotReady(str(error), {"retry_after_s": _RETRY_AFTER_S}) from error
         return RegisteredVoice(voice, encoded.report, encoded.heard)
@@ -166,6 +184,15 @@ class VoiceRegistration:
         if base is None:
             return self._versions.create(voice_id, new, registration.description, owner)
         return self._versions.extend(voice_id, new, owner)
+
+
+async def _brought_to_an_end(work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of work that is not broken off when whoever awaits it is cancelled."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    return task.result()
 
 
 def new_voice_id() -> str:

@@ -170,18 +170,31 @@ class JobClient:
     async def cancel(self, job_id: str, owner: str | None = None) -> Job:
         """End a job now, whether it waits or runs; a canceled one stays as it is.
 
+        When this returns, the job has published nothing and never will.
+
         Raises:
             UnknownJob: there is none, or it is somebody else's.
-            JobFinished: it had already succeeded or failed.
+            JobFinished: it had already succeeded or failed, or what it made is being published.
         """
         job = await _in_thread(self._owned, job_id, owner)
         if not job.is_finished:
+            if not await _in_thread(self._store.decide, job_id, "cancel"):
+                raise JobFinished(f"job {job_id} can't be canceled: its voice is being published")
             canceled = job.model_copy(update={"status": "canceled", "completed_at": now()})
             job = await _in_thread(self._store.finish, canceled)
             self._send(lambda: call(self._runner.job_ended.remote(job_id)))
         if job.status != "canceled":
             raise JobFinished(f"job {job_id} can't be canceled: it has {job.status}")
         return job
+
+    def abandon(self, job_id: str) -> None:
+        """Cancel a job whose only caller has left, soon and without waiting for it."""
+
+        async def canceled() -> None:
+            with suppress(JobFinished):
+                await self.cancel(job_id)
+
+        self._send(canceled)
 
     async def list(
         self, limit: int = 20, cursor: str | None = None, owner: str | None = None
@@ -288,13 +301,13 @@ class JobClient:
         return JobPage(jobs, ids[-1] if has_more and ids else None)
 
     def _send(self, send: Callable[[], Awaitable[Any]]) -> None:
-        """Tell the runner, without waiting, what it would find by itself somewhat later."""
+        """Do without waiting what nothing depends on."""
 
         async def sent() -> None:
             try:
                 await send()
             except Exception as error:
-                logger.warning("the job runner was not reached: %r", error)
+                logger.warning("the job runner was not told: %r", error)
 
         task = asyncio.create_task(sent())
         self._calls.add(task)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deployments.jobs.ids import folder_of
+from deployments.jobs.store import JobCanceled, JobStore
 from models.storage import ObjectStore
 
 
@@ -20,6 +21,7 @@ class AttemptFiles:
 
     def __init__(self, objects: ObjectStore, job_id: str, attempt: int) -> None:
         self._objects = objects
+        self._job_id = job_id
         self._folder = folder_of(job_id)
         self._suffix = "" if attempt == 1 else f"-{attempt}"
 
@@ -28,6 +30,15 @@ class AttemptFiles:
         name = f"{stem}{self._suffix}.{extension}"
         self._objects.write(f"{self._folder}/{name}", content)
         return name
+
+    def decide_to_publish(self) -> None:
+        """From here on the job can't be canceled; to be called before others can see its result.
+
+        Raises:
+            JobCanceled: it was, a moment ago.
+        """
+        if not JobStore(self._objects).decide(self._job_id, "publish"):
+            raise JobCanceled(self._job_id)
 
     def upload(self) -> bytes:
         """What the request brought along; `ObjectNotFound` if nothing."""

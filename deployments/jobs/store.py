@@ -5,6 +5,7 @@
     jobs/<yyyy>/<mm>/<job_id>/upload         what the request brought along, until the job is done
                               request.json   what was asked; a job is accepted when this is written
                               attempt-N.json the lease of the Nth attempt
+                              decision.json  created once: whether it is canceled, or published
                               audio.<ext>, captions.srt, captions.vtt; audio-N.<ext> … of later ones
                               result.json    created once: whoever creates it has ended the job
                               notified.json  who was told of the end
@@ -19,7 +20,7 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -34,7 +35,17 @@ LISTS = "jobs/lists"
 # Longer than any request takes to be stored, so that no marker is dropped ahead of its request.
 _HALF_ACCEPTED_FOR = timedelta(hours=1)
 
+Decision = Literal["publish", "cancel"]
+
 Document = TypeVar("Document", bound=BaseModel)
+
+
+class JobCanceled(Exception):
+    """A caller has canceled the job: no attempt may publish what it made."""
+
+
+class _Decided(BaseModel):
+    decision: Decision
 
 
 class JobStore:
@@ -102,6 +113,19 @@ class JobStore:
         except ObjectExists:
             return self._document(job.id, "result.json", Job)
         return job
+
+    def decide(self, job_id: str, wanted: Decision) -> bool:
+        """Whether `wanted` is what was decided first, now or earlier; the other can't be any more.
+
+        What others see as soon as it is made, such as a voice, is made only once "publish" is
+        decided, and a caller who cancels is told so only once "cancel" is.
+        """
+        try:
+            key = f"{folder_of(job_id)}/decision.json"
+            self.objects.create(key, encode(_Decided(decision=wanted)))
+        except ObjectExists:
+            return self._document(job_id, "decision.json", _Decided).decision == wanted
+        return True
 
     def pending(self) -> list[str]:
         """Ids of the jobs for which something is left to do, oldest first; no stray names."""

@@ -102,6 +102,8 @@ def _require_visible(request: JobRequest, voice: Voice) -> None:
 class RegistrationWork:
     """Jobs that end in a voice. An attempt that was lost after publishing is recognised.
 
+    Nothing of the voice is stored before it is decided that the job can't be canceled any more.
+
     Args:
         registration: registers voices.
     """
@@ -116,7 +118,9 @@ class RegistrationWork:
             "audio": await asyncio.to_thread(files.upload),
             "request_key": request.id,
         }
-        registered = await self.registration.register(Registration(**asked), request.owner)
+        registered = await self.registration.register(
+            Registration(**asked), request.owner, files.decide_to_publish
+        )
         voice = registered.voice
         measured = asdict(registered.clip) if registered.clip is not None else {}
         return JobOutput(

@@ -20,7 +20,7 @@ from deployments.jobs.files import AttemptFiles
 from deployments.jobs.ids import now
 from deployments.jobs.job import Job, JobOutput, JobRequest, JobType, Lease, seconds_waited
 from deployments.jobs.leases import Leases
-from deployments.jobs.store import JobStore
+from deployments.jobs.store import JobCanceled, JobStore
 from deployments.problems import problem_document, to_speech_error
 from models.storage import StorageError, StorageUnavailable
 
@@ -317,6 +317,8 @@ class JobWorker:
             async with asyncio.timeout(self._limits.run_timeout_s):
                 with timings.measure("job"):
                     output = await self._insist(request, files)
+        except JobCanceled:  # whoever canceled it may have died before it was told
+            job = job.model_copy(update={"status": "canceled"})
         except Exception as error:
             job = _failed(job, to_speech_error(error), request)
         else:
@@ -340,6 +342,8 @@ class JobWorker:
                     raise
                 # Nobody cancelled the job: the stage that did the work was shut down.
                 error: SpeechError = NotReady("a stage of the service was lost")
+            except JobCanceled:
+                raise
             except StorageUnavailable as unavailable:
                 error = NotReady(str(unavailable))
             except Exception as failure:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Response, UploadFile
@@ -141,7 +143,7 @@ async def openai_voice(
     transcript: Transcript = None,
     language: Language = "ko",
 ) -> Response:
-    """Make a voice of a clip, and wait for it."""
+    """Make a voice of a clip, and wait for it; a caller who leaves meanwhile gets none."""
     registration = Registration(
         audio=await audio_sample.read(),
         consent=consent,
@@ -149,7 +151,9 @@ async def openai_voice(
         transcript=transcript or None,
         language=language,
     )
-    job = await _register(edge, caller, registration, JobOptions(MAX_WAIT_S, None), None)
+    job = await _while_awaited(
+        edge, _register(edge, caller, registration, JobOptions(0.0, None), None)
+    )
     if job.error is not None:
         return openai_response(job.error)
     if not job.is_finished:
@@ -186,6 +190,25 @@ async def _register(
         webhook_url=webhook_url,
         upload=registration.audio,
     )
+
+
+async def _while_awaited(edge: Edge, submit: Coroutine[Any, Any, Job]) -> Job:
+    """The finished job of a caller who is not told of it: when the caller leaves, it is canceled.
+
+    Who leaves `/register_speaker` cancels nothing, and finds the job in `/jobs`.
+    """
+    submitting = asyncio.create_task(submit)
+    try:
+        job = await asyncio.shield(submitting)
+        return await edge.jobs.wait(job.id, MAX_WAIT_S)
+    except asyncio.CancelledError:
+        submitting.add_done_callback(lambda done: _abandon(edge, done))
+        raise
+
+
+def _abandon(edge: Edge, submitting: asyncio.Task[Job]) -> None:
+    if not submitting.cancelled() and submitting.exception() is None:
+        edge.jobs.abandon(submitting.result().id)
 
 
 def _fields(registration: Registration) -> dict[str, Any]:

@@ -405,6 +405,67 @@ async def test_an_encoder_that_refuses_leaves_nothing(store: FolderStore) -> Non
     assert files(store) == []
 
 
+async def test_a_registration_cancelled_while_its_clip_is_encoded_leaves_nothing(
+    store: FolderStore,
+) -> None:
+    encoding = asyncio.Event()
+
+    async def never() -> None:
+        encoding.set()
+        await asyncio.Event().wait()
+
+    registration = VoiceRegistration(Encoder(before=never), store, embedded_store())  # type: ignore[arg-type]
+    registering = asyncio.create_task(registration.register(clip("mina"), owner=None))
+    await encoding.wait()
+    registering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await registering
+    assert files(store) == []
+
+
+async def test_a_registration_cancelled_while_it_publishes_is_published_whole(
+    store: FolderStore, registration: VoiceRegistration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publishing, cancelled = threading.Event(), threading.Event()
+    write = FolderStore.write
+
+    def write_slowly(self: FolderStore, key: str, content: bytes) -> None:
+        publishing.set()
+        cancelled.wait(10)
+        write(self, key, content)
+
+    monkeypatch.setattr(FolderStore, "write", write_slowly)
+    registering = asyncio.create_task(registration.register(clip("mina"), owner=None))
+    await asyncio.to_thread(publishing.wait, 10)
+    registering.cancel()
+    await asyncio.sleep(0)
+    cancelled.set()
+    registered = await registering
+    assert voice_from_json(store.read("voices/mina/1/voice.json")) == registered.voice
+    (reference,) = registered.voice.references
+    assert files(store) == sorted(
+        f"voices/mina/{name}"
+        for name in (
+            "current.json",
+            "1/voice.json",
+            f"1/{reference.clip}",
+            f"1/{reference.features}",
+        )
+    )
+
+
+async def test_what_forbids_publishing_leaves_nothing(
+    store: FolderStore, registration: VoiceRegistration
+) -> None:
+    def forbid() -> None:
+        assert files(store) == []
+        raise InvalidInput("not any more")
+
+    with pytest.raises(InvalidInput, match="not any more"):
+        await registration.register(clip("mina"), None, before_publishing=forbid)
+    assert files(store) == []
+
+
 async def test_a_store_that_fails_is_told_as_not_ready(tmp_path: Path) -> None:
     (tmp_path / "voices").write_text("a file where a folder belongs")
     registration = VoiceRegistration(

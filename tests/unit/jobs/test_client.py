@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,83 @@ def test_a_job_run_elsewhere_is_stopped_by_its_next_heartbeat(objects: ObjectSto
         canceled = await idle_client(objects).cancel(job.id)
         await work.until(lambda: work.stopped == [job.id])
         return canceled
+
+    work = HeldWork()
+    assert run(objects, work, scenario).status == "canceled"
+
+
+def publishing_after(work: HeldWork, published: list[str]) -> Work:
+    """A work whose result others see: made when `work` is done, if the job may still be."""
+
+    async def publish(request: JobRequest, files: AttemptFiles) -> JobOutput:
+        with suppress(asyncio.CancelledError):  # as a stage that takes no notice
+            await work(request, files)
+        await asyncio.to_thread(files.decide_to_publish)
+        published.append(request.id)
+        return JobOutput(voice="mina@1")
+
+    return publish
+
+
+def test_a_canceled_job_publishes_nothing_though_its_work_goes_on(objects: ObjectStore) -> None:
+    async def scenario(jobs: JobClient) -> Job:
+        job = await jobs.submit("synthesize", BODY)
+        await work.until(lambda: work.begun == [job.id])
+        canceled = await jobs.cancel(job.id)
+        work.released.set()
+        async with asyncio.timeout(10):
+            while JobStore(objects).pending():
+                await asyncio.sleep(0.01)
+        return canceled
+
+    work, published = HeldWork(), list[str]()
+    job = run(objects, publishing_after(work, published), scenario)
+    assert (job.status, published) == ("canceled", [])
+    assert JobStore(objects).job(job.id) == job
+
+
+def test_a_job_that_publishes_can_not_be_canceled_and_succeeds(objects: ObjectStore) -> None:
+    async def publish(request: JobRequest, files: AttemptFiles) -> JobOutput:
+        await asyncio.to_thread(files.decide_to_publish)
+        return await work(request, files)
+
+    async def scenario(jobs: JobClient) -> Job:
+        job = await jobs.submit("synthesize", BODY)
+        await work.until(lambda: work.begun == [job.id])
+        with pytest.raises(JobFinished, match="is being published"):
+            await jobs.cancel(job.id)
+        work.released.set()
+        return await jobs.wait(job.id, 10)
+
+    work = HeldWork()
+    assert run(objects, publish, scenario).status == "succeeded"
+
+
+def test_a_cancellation_that_broke_off_is_completed_by_the_attempt(objects: ObjectStore) -> None:
+    async def scenario(jobs: JobClient) -> Job:
+        job = await jobs.submit("synthesize", BODY)
+        await work.until(lambda: work.begun == [job.id])
+        JobStore(objects).decide(job.id, "cancel")  # and whoever decided it dies
+        work.released.set()
+        return await jobs.wait(job.id, 10)
+
+    work, published = HeldWork(), list[str]()
+    job = run(objects, publishing_after(work, published), scenario)
+    assert (job.status, job.error, published) == ("canceled", None, [])
+
+
+def test_an_abandoned_job_is_canceled_unless_it_has_ended(objects: ObjectStore) -> None:
+    async def scenario(jobs: JobClient) -> Job:
+        job = await jobs.submit("synthesize", BODY)
+        await work.until(lambda: work.begun == [job.id])
+        jobs.abandon(job.id)
+        await work.until(lambda: work.stopped == [job.id])
+        work.released.set()
+        done = await jobs.wait((await jobs.submit("synthesize", BODY)).id, 10)
+        jobs.abandon(done.id)
+        await asyncio.gather(*jobs._calls)
+        assert await jobs.read(done.id) == done
+        return await jobs.read(job.id)
 
     work = HeldWork()
     assert run(objects, work, scenario).status == "canceled"

@@ -99,6 +99,13 @@ def test_the_first_end_of_a_job_is_its_result(objects: ObjectStore) -> None:
     assert store.job(request.id) == canceled
 
 
+def test_the_first_decision_about_a_job_stands(objects: ObjectStore) -> None:
+    store, first, second = JobStore(objects), new_job_id(), new_job_id()
+    assert store.decide(first, "publish") and store.decide(second, "cancel")
+    assert store.decide(first, "publish") and store.decide(second, "cancel")
+    assert not store.decide(first, "cancel") and not store.decide(second, "publish")
+
+
 def test_jobs_are_pending_in_the_order_they_came(objects: ObjectStore) -> None:
     store = JobStore(objects)
     requests = [
