@@ -21,7 +21,7 @@ from models.storage import AwsAccess, FolderStore
 from tests.integration.jobs.held_stage import held_stage_deployment, held_works
 
 APP = "jobs"
-LIMITS = WorkerLimits(max_running=2, poll_interval_s=0.5, heartbeat_s=0.3, lease_s=1.5)
+LIMITS = WorkerLimits(max_running=2, poll_interval_s=0.5, heartbeat_s=0.3, lease_s=1.5, max_lost=2)
 NOTICES = NoticeSettings(
     webhook_secret=SecretStr("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"), webhook_allow_private=True
 )

@@ -70,12 +70,13 @@ def test_a_job_whose_runner_is_killed_is_finished_once_and_told_once(
     assert [request.headers["webhook-id"] for request in requests] == [f"evt_{job.id[4:]}"]
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_its_runner_is_given_up_and_takes_no_other_along(
     service: JobService,
 ) -> None:
     fatal, other = submitted(service, text=FATAL), submitted(service)
     begun(service, other)  # it is lost once, with the runner
-    until(lambda: JobStore(service.objects).is_finished(fatal.id), timeout_s=120)
+    until(lambda: JobStore(service.objects).is_finished(fatal.id), timeout_s=400)
     service.release()
     done = waited(service, other)
     settled(service)
