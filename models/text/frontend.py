@@ -32,10 +32,16 @@ from models.text.languages import (
 )
 from models.text.reading import Piece
 from models.text.reference import english_phones
-from models.text.splitting import SplitLimits, split_spans
+from models.text.splitting import SplitLimits, halved, split_spans
 from models.text.symbols import ids_of
 
 MAX_TEXT_CHARS = 5_000
+
+MAX_SEGMENT_PHONEMES = 600
+"""What the acoustic model is given at most in one go. Ordinary segments have up to 400; so many
+become 1,200 to 1,500 semantic tokens, which it generates at most, and fit into its cache beside
+the prompt of the longest reference clip."""
+
 _MIN_PHONES = 6  # shorter input makes the acoustic model unstable, so the reference pads it as well
 _ALLOWED_CONTROLS = "\n\t\r"
 _KOREAN_SOUND = re.compile("[가-힣]")
@@ -84,8 +90,9 @@ def analyze(
         max_chars: the longest text accepted.
 
     Raises:
-        TextError: one of its kinds: empty, unspeakable, too long, an invalid character, an
-            unsupported language, a contradictory dictionary.
+        TextError: one of its kinds: empty, unspeakable, too long as a whole or in one place that
+            can't be divided, an invalid character, an unsupported language, a contradictory
+            dictionary.
     """
     require_supported(language)
     check_text(text, max_chars)
@@ -96,7 +103,11 @@ def analyze(
         raise UnspeakableText(f"nothing in {text[:40]!r} is read aloud in language {language!r}")
     within = _Within(pieces)
     spans = _join_silent(split_spans(text, pieces, limits), within)
-    return [_segment(text, start, end, within(start, end)) for start, end in spans]
+    return [
+        segment
+        for start, end in spans
+        for segment in _segments(text, start, end, within(start, end))
+    ]
 
 
 def warm_up() -> None:
@@ -236,6 +247,24 @@ def _join_silent(spans: list[tuple[int, int]], within: _Within) -> list[tuple[in
         else:
             start = begin
     return joined
+
+
+def _segments(text: str, start: int, end: int, inside: list[Piece]) -> Iterator[Segment]:
+    """The span as one segment, or as several where one would be too long to be spoken."""
+    segment = _segment(text, start, end, inside)
+    num_phonemes = len(segment.phoneme_ids)
+    if num_phonemes <= MAX_SEGMENT_PHONEMES:
+        yield segment
+        return
+    halves = halved(inside)
+    if halves is None or not all(any(map(_is_spoken, half)) for half in halves):
+        raise TextTooLong(
+            f"{text[start : start + 40]!r} sounds too long and can't be divided: it has "
+            f"{num_phonemes} phonemes; allowed: {MAX_SEGMENT_PHONEMES}"
+        )
+    first, second = halves
+    yield from _segments(text, start, second[0].start, first)
+    yield from _segments(text, second[0].start, end, second)
 
 
 def _segment(text: str, start: int, end: int, inside: list[Piece]) -> Segment:

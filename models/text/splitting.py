@@ -2,12 +2,16 @@
 
 A break never falls inside a number, a Latin word, a dictionary entry or a quotation. The first
 segment may be cut short at a clause, so that the first audio is early.
+
+What sounds too long for the acoustic model even so, a web address of a thousand letters say, is
+divided in halves (`halved`), wherever that hurts least.
 """
 
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from models.text.reading import Piece
 
@@ -60,6 +64,44 @@ def split_spans(source: str, pieces: Sequence[Piece], limits: SplitLimits) -> li
     """
     splitter = _Splitter(source, pieces, limits)
     return splitter.spans()
+
+
+def halved(pieces: Sequence[Piece]) -> tuple[list[Piece], list[Piece]] | None:
+    """Two stretches that sound about equally long, whatever should have stayed whole.
+
+    They part behind a space or at least between two pieces where there is such a place near the
+    middle, else inside the longest piece: its reading and its source are cut in proportion.
+
+    Returns:
+        The pieces of both, which follow one another; None if they can't be divided.
+    """
+    lengths = list(accumulate(len(piece.text) for piece in pieces))
+    third = lengths[-1] / 3
+    near = [at for at in range(1, len(pieces)) if third <= lengths[at - 1] <= 2 * third]
+    behind_space = [at for at in near if pieces[at - 1].text[-1:].isspace()]
+    if near:
+        at = min(behind_space or near, key=lambda at: abs(lengths[at - 1] - lengths[-1] / 2))
+        return list(pieces[:at]), list(pieces[at:])
+    at = max(range(len(pieces)), key=lambda at: len(pieces[at].text))
+    divided = _divided(pieces[at])
+    if divided is None:
+        return None
+    first, second = divided
+    return [*pieces[:at], first], [second, *pieces[at + 1 :]]
+
+
+def _divided(piece: Piece) -> tuple[Piece, Piece] | None:
+    """Two pieces of one, cut at the space of its reading nearest to the middle."""
+    length, num_chars = len(piece.text), piece.end - piece.start
+    if length < 2 or num_chars < 2:
+        return None
+    spaces = [at + 1 for at in range(length // 4, 3 * length // 4) if piece.text[at].isspace()]
+    cut = min(spaces, key=lambda at: abs(at - length / 2), default=length // 2)
+    middle = piece.start + min(max(1, round(num_chars * cut / length)), num_chars - 1)
+    return (
+        replace(piece, end=middle, text=piece.text[:cut]),
+        replace(piece, start=middle, text=piece.text[cut:]),
+    )
 
 
 class _Splitter:
