@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -24,6 +25,10 @@ logger = logging.getLogger("ray.serve")
 WAITS_S: Sequence[float] = (0.1, 0.5, 2.0, 4.0, 8.0)
 """Before each new attempt: the router may go on to a dead replica for a moment."""
 
+JITTER = 0.5
+"""A wait is longer or shorter by up to this share: the streams that a death broke off all at once
+do not come back all at once. When, changes nothing about what they bring."""
+
 RETURN_LIMIT_S = 60.0
 """How long a call may wait for a new replica, which takes seconds to start."""
 
@@ -31,22 +36,27 @@ RETURN_LIMIT_S = 60.0
 _LOST = (RayActorError, ObjectLostError, TaskCancelledError)
 _FULL = (Overloaded, BackPressureError)
 _NOTHING = object()
+_CHANCE = random.Random()
 
 
 async def resumed(
-    stage: str, make_call: Callable[[], Response], waits_s: Sequence[float] = WAITS_S
+    stage: str,
+    make_call: Callable[[], Response],
+    waits_s: Sequence[float] = WAITS_S,
+    chance: random.Random = _CHANCE,
 ) -> AsyncGenerator[Any]:
     """The items of a streaming call, which is made again when its replica dies.
 
     Args:
         stage: its name, for the log and the error.
         make_call: after the first time for what the items so far leave to be done.
-        waits_s: seconds before each further attempt since the last item.
+        waits_s: seconds before each further attempt since the last item, give or take `JITTER`.
+        chance: by how much.
 
     Raises:
         NotReady: the replica died again and again, or did not come back.
     """
-    attempts = _Attempts(stage, waits_s)
+    attempts = _Attempts(stage, waits_s, chance)
     while True:
         try:
             async with aclosing(stream(make_call())) as items:
@@ -64,10 +74,13 @@ async def resumed(
 
 
 async def repeated(
-    stage: str, make_call: Callable[[], Response], waits_s: Sequence[float] = WAITS_S
+    stage: str,
+    make_call: Callable[[], Response],
+    waits_s: Sequence[float] = WAITS_S,
+    chance: random.Random = _CHANCE,
 ) -> Any:
     """The result of a unary call, which is made again when its replica dies; see `resumed`."""
-    attempts = _Attempts(stage, waits_s)
+    attempts = _Attempts(stage, waits_s, chance)
     while True:
         try:
             async with attempts.limited():
@@ -79,9 +92,9 @@ async def repeated(
 
 
 class _Attempts:
-    def __init__(self, stage: str, waits_s: Sequence[float]) -> None:
+    def __init__(self, stage: str, waits_s: Sequence[float], chance: random.Random) -> None:
         self._stage = stage
-        self._waits_s = waits_s
+        self._waits_s = [wait_s * chance.uniform(1 - JITTER, 1 + JITTER) for wait_s in waits_s]
         self._num_failures = 0
 
     def begin_anew(self) -> None:

@@ -1,6 +1,7 @@
 """Calls whose replica dies, without a cluster: responses that fail when they are told to."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from ray.exceptions import RayActorError
 
 from deployments.driver import retry
-from deployments.driver.retry import repeated, resumed
+from deployments.driver.retry import JITTER, _Attempts, repeated, resumed
 from deployments.errors import NotReady, Overloaded
 
 WAITS_S = (0.0, 0.0, 0.0)
@@ -120,3 +121,17 @@ def test_a_replica_that_does_not_come_back_is_waited_for_only_so_long(
     with pytest.raises(NotReady):
         asyncio.run(collect([Response([1], died()), silent]))
     assert silent.is_cancelled
+
+
+def test_streams_that_break_off_together_come_back_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def note(wait_s: float) -> None:
+        waits.append(wait_s)
+
+    monkeypatch.setattr(asyncio, "sleep", note)
+    for seed in range(100):
+        attempts = _Attempts("Stage", (2.0,), random.Random(seed))
+        asyncio.run(attempts.wait(died()))
+    assert len({round(wait_s, 2) for wait_s in waits}) > 50
+    assert 2 * (1 - JITTER) <= min(waits) < 2 < max(waits) <= 2 * (1 + JITTER)
