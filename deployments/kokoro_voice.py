@@ -12,6 +12,7 @@ from ray import serve
 
 from deployments.args import StrictArgs
 from deployments.engine.batching.stepping import Load
+from deployments.engine.batching.turn import Turn
 from deployments.errors import InvalidInput, Overloaded
 from deployments.messages import SegmentRequest, StageStats
 from deployments.speech_stage import StageMetrics
@@ -43,6 +44,7 @@ class KokoroVoiceServer:
         self._queued_audio_s = 0.0
         self._metrics = StageMetrics("kokoro", num_slots=1)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kokoro")
+        self._turn = Turn()
 
     async def ready(self) -> bool:
         """True once the model is loaded, which the constructor waits for."""
@@ -70,14 +72,15 @@ class KokoroVoiceServer:
         audio_s = _AUDIO_S_PER_SYLLABLE * len(request.segment.pronounced)
         self._enter(1, audio_s)
         try:
-            return await loop.run_in_executor(
-                self._worker,
-                self._engine.synthesize_segment,
-                request.segment.pronounced,
-                request.voice,
-                request.emotion,
-                request.speed,
-            )
+            async with self._turn.of(request.priority):
+                return await loop.run_in_executor(
+                    self._worker,
+                    self._engine.synthesize_segment,
+                    request.segment.pronounced,
+                    request.voice,
+                    request.emotion,
+                    request.speed,
+                )
         except ValueError as error:
             raise InvalidInput(str(error)) from error
         except asyncio.CancelledError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from deployments.engine.batching.priority import Priority
 from models.kokoro.voice import KokoroVoice
 from models.text.frontend import Segment
 
@@ -29,12 +30,14 @@ class SegmentRequest:
         voice: settings of the voice, immutable.
         emotion: one of the voice's emotions.
         speed: 1 is the voice's own pace.
+        priority: whether somebody listens.
     """
 
     segment: PronouncedSegment
     voice: KokoroVoice
     emotion: str
     speed: float
+    priority: Priority = "interactive"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """What is counted and timed, as Prometheus metrics (served by Ray on its metrics port).
 
 baewoo_queue_seconds              from acceptance to the first work on it, by stage
-baewoo_first_audio_seconds        from acceptance to the first audio, by route
+baewoo_first_audio_seconds        from the start of speaking to the first audio, by route (a line is
+                                  still to be written then; "jobs" for all work that is kept)
 baewoo_real_time_factor           seconds of work for a second of audio, by engine
 baewoo_audio_seconds_total        audio made, by voice
 baewoo_errors_total               replies that were an error, by slug and route
@@ -16,6 +17,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,16 @@ from ray.util.metrics import Counter, Gauge, Histogram
 
 _SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60]
 _FACTORS = [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 4]
+
+
+class Audible(Protocol):
+    """A piece of audio, perhaps empty."""
+
+    @property
+    def waveform(self) -> NDArray[np.float32]: ...
+
+
+Piece = TypeVar("Piece", bound=Audible)
 
 
 class RequestMetrics:
@@ -34,7 +46,7 @@ class RequestMetrics:
         )
         self._first_audio = Histogram(
             "baewoo_first_audio_seconds",
-            "From acceptance to the first audio.",
+            "From the start of speaking to the first audio.",
             _SECONDS,
             ("route",),
         )
@@ -64,24 +76,26 @@ class RequestMetrics:
 
     async def measured(
         self,
-        waveforms: AsyncGenerator[NDArray[np.float32]],
+        pieces: AsyncGenerator[Piece],
         *,
         route: str,
         engine: str,
         voice: str,
         sample_rate: int,
-    ) -> AsyncGenerator[NDArray[np.float32]]:
-        """Pass waveforms on; time the first, add up all, note a listener who leaves."""
+    ) -> AsyncGenerator[Piece]:
+        """Pass audio on; time the first, add up all, note a listener who leaves."""
         started = time.perf_counter()
         audio_s = 0.0
         try:
-            async with aclosing(waveforms):
-                async for waveform in waveforms:
-                    if audio_s == 0:
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    piece_s = len(piece.waveform) / sample_rate
+                    if piece_s > 0 and audio_s == 0:
                         self._first_audio.observe(time.perf_counter() - started, {"route": route})
-                    audio_s += len(waveform) / sample_rate
-                    self._audio.inc(len(waveform) / sample_rate, {"voice": voice})
-                    yield waveform
+                    if piece_s > 0:
+                        self._audio.inc(piece_s, {"voice": voice})
+                    audio_s += piece_s
+                    yield piece
         except (asyncio.CancelledError, GeneratorExit):
             self._cancels.inc(1, {"route": route})
             raise

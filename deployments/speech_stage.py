@@ -12,7 +12,14 @@ from ray.util.metrics import Counter, Gauge
 from deployments.engine.batching.engine import QueueFull
 from deployments.engine.batching.stepping import EngineStopped, Load
 from deployments.engine.speech.checkpoint_files import CheckpointUnusable
-from deployments.errors import DamagedRecord, InvalidInput, NotReady, Overloaded
+from deployments.errors import (
+    DamagedRecord,
+    GenerationFailed,
+    InvalidInput,
+    NotReady,
+    Overloaded,
+    SpeechError,
+)
 from models.storage import StorageUnavailable
 
 logger = logging.getLogger("ray.serve")
@@ -54,6 +61,8 @@ def speech_errors() -> Iterator[None]:
     """Turn what the engines raise into the errors that callers are told."""
     try:
         yield
+    except SpeechError:
+        raise
     except QueueFull as error:
         raise Overloaded(str(error), {"retry_after_s": _RETRY_AFTER_S}) from error
     except StorageUnavailable as error:  # a ValueError, and not the caller's fault
@@ -64,6 +73,9 @@ def speech_errors() -> Iterator[None]:
         raise DamagedRecord(str(error)) from error
     except EngineStopped as error:
         raise NotReady(str(error), {"retry_after_s": _RETRY_AFTER_S}) from error
+    except Exception as error:  # out of memory, say
+        logger.exception("a segment could not be computed")
+        raise GenerationFailed("the segment could not be computed") from error
 
 
 class Preloading:

@@ -91,7 +91,9 @@ class Ingress:
             registration=VoiceRegistration(voice_encoder, store, embedded_store()),
             jobs=jobs,
             desk=JobDesk(jobs, Admission(job_admission, _num_replicas)),
-            speech=speech_over(text_frontend, kokoro_voice, semantic_decoder, vocoder, catalog),
+            speech=speech_over(
+                text_frontend, kokoro_voice, semantic_decoder, vocoder, catalog, metrics=metrics
+            ),
             persona_llm=persona_llm.options(stream=True),
             admission=Admission(admission, _num_replicas, metrics.owed),
             keys=keys,

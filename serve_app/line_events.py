@@ -105,7 +105,8 @@ async def _write(
 
     async def speak(line: WrittenLine) -> None:
         num_samples = start = 0
-        async with aclosing(edge.speech.spoken(segments(line), character.voice, style)) as chunks:
+        spoken = edge.speech.spoken(segments(line), character.voice, style, route="/assistant")
+        async with aclosing(spoken) as chunks:
             async for chunk in chunks:
                 num_samples += len(chunk.waveform)
                 if len(chunk.waveform):

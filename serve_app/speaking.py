@@ -31,13 +31,7 @@ async def spoken(
     """
     with edge.admission.admitted(estimated_audio_s(text)) as ticket:
         segments = await edge.speech.analyze(text, style)
-        waveforms = edge.metrics.measured(
-            edge.speech.say(each(segments), voice, style, sample_rate),
-            route=route,
-            engine=voice.engine,
-            voice=voice.record.name,
-            sample_rate=sample_rate,
-        )
+        waveforms = edge.speech.say(each(segments), voice, style, sample_rate, route=route)
         async with aclosing(ticket.counting(waveforms, sample_rate)) as counted:
             async for waveform in counted:
                 yield waveform

@@ -7,6 +7,7 @@ import contextvars
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -60,6 +61,7 @@ class GptSovitsEngine:
         request = await self._request(
             utterance.segment, voice, style.emotion_idx, utterance.seed, style.speed
         )
+        request = replace(request, priority=utterance.priority)
         is_early = style.streaming == "early"
         speak = self._stages.speak_early if is_early else self._stages.speak
         async with aclosing(speak(request)) as waveforms:

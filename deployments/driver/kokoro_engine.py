@@ -32,7 +32,9 @@ class KokoroEngine:
         """See `SpeechEngine`; there is one chunk."""
         settings, style = utterance.voice.settings, utterance.style
         assert isinstance(settings, KokoroVoice)
-        request = SegmentRequest(utterance.segment, settings, style.emotion, style.speed)
+        request = SegmentRequest(
+            utterance.segment, settings, style.emotion, style.speed, utterance.priority
+        )
         with current_timings().measure("voice"):
             waveform: Waveform = await repeated(
                 "KokoroVoice", lambda: self._kokoro_voice.synthesize.remote(request)

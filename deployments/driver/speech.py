@@ -21,7 +21,9 @@ from deployments.driver.request_context import current_timings
 from deployments.driver.resampling import resampled
 from deployments.driver.retry import repeated
 from deployments.driver.speech_engine import SpeechEngine, Utterance, Waveform
+from deployments.engine.batching.priority import Priority
 from deployments.messages import PronouncedSegment
+from deployments.metrics import RequestMetrics
 from models.gpt_sovits import published
 from models.kokoro import voice as kokoro
 
@@ -52,13 +54,21 @@ class Speech:
     Args:
         text_frontend: handle of `TextFrontend`.
         engines: by the name that voices call them.
+        metrics: told of all audio.
+        priority: of everything that is spoken: whether somebody listens.
     """
 
     def __init__(
-        self, text_frontend: DeploymentHandle[Any], engines: Mapping[str, SpeechEngine]
+        self,
+        text_frontend: DeploymentHandle[Any],
+        engines: Mapping[str, SpeechEngine],
+        metrics: RequestMetrics,
+        priority: Priority = "interactive",
     ) -> None:
         self._text_frontend = text_frontend
         self._engines = engines
+        self._metrics = metrics
+        self._priority = priority
 
     async def prepare(self, voice: Voice, style: Style) -> None:
         """Do ahead what the first request of a voice and emotion would wait for."""
@@ -92,9 +102,13 @@ class Speech:
         voice: Voice,
         style: Style,
         sample_rate: int = SAMPLE_RATE,
+        *,
+        route: str,
     ) -> AsyncGenerator[Waveform]:
         """The audio of `spoken`, without what it belongs to; no piece is empty."""
-        async with aclosing(self.spoken(segments, voice, style, sample_rate)) as chunks:
+        async with aclosing(
+            self.spoken(segments, voice, style, sample_rate, route=route)
+        ) as chunks:
             async for chunk in chunks:
                 if len(chunk.waveform):
                     yield chunk.waveform
@@ -105,6 +119,8 @@ class Speech:
         voice: Voice,
         style: Style,
         sample_rate: int = SAMPLE_RATE,
+        *,
+        route: str,
     ) -> AsyncGenerator[SpokenChunk]:
         """Speak segments in order.
 
@@ -113,6 +129,7 @@ class Speech:
 
         Args:
             sample_rate: Hz of the audio; an engine's own rate is converted, segment by segment.
+            route: whom it is spoken for, in the metrics.
 
         Returns:
             Pieces to be played one after the other; closing the iterator ends all work.
@@ -121,7 +138,8 @@ class Speech:
 
         async def speak(numbered: tuple[int, PronouncedSegment]) -> AsyncGenerator[SpokenChunk]:
             index, segment = numbered
-            utterance = Utterance(segment, voice, style, segment_seed(style.seed, index))
+            seed = segment_seed(style.seed, index)
+            utterance = Utterance(segment, voice, style, seed, self._priority)
             async with (
                 aclosing(engine.speak(utterance)) as waveforms,
                 aclosing(resampled(waveforms, engine.sample_rate, sample_rate)) as chunks,
@@ -130,7 +148,13 @@ class Speech:
                     yield SpokenChunk(index, segment, waveform, is_last=False)
             yield SpokenChunk(index, segment, np.zeros(0, np.float32), is_last=True)
 
-        return in_order(_numbered(segments), speak)
+        return self._metrics.measured(
+            in_order(_numbered(segments), speak),
+            route=route,
+            engine=voice.engine,
+            voice=voice.record.name,
+            sample_rate=sample_rate,
+        )
 
 
 def speech_over(
@@ -139,13 +163,20 @@ def speech_over(
     semantic_decoder: DeploymentHandle[Any],
     vocoder: DeploymentHandle[Any],
     catalog: Catalog,
+    *,
+    metrics: RequestMetrics,
+    priority: Priority = "interactive",
 ) -> Speech:
-    """A driver of all speech engines of the graph, by the handles of their stages."""
+    """A driver of all speech engines of the graph, by the handles of their stages.
+
+    Args:
+        metrics, priority: see `Speech`.
+    """
     engines: dict[str, SpeechEngine] = {
         kokoro.ENGINE: KokoroEngine(kokoro_voice),
         published.ENGINE: GptSovitsEngine(semantic_decoder, vocoder, text_frontend, catalog),
     }
-    return Speech(text_frontend, engines)
+    return Speech(text_frontend, engines, metrics, priority)
 
 
 def segment_seed(seed: int, index: int) -> int:

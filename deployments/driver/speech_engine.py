@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deployments.driver.catalog import Style, Voice
+from deployments.engine.batching.priority import Priority
 from deployments.messages import PronouncedSegment
 
 Waveform = NDArray[np.float32]
@@ -21,12 +22,14 @@ class Utterance:
 
     Args:
         seed: of this segment; the same utterance sounds the same.
+        priority: whether somebody listens; changes nothing about the sound.
     """
 
     segment: PronouncedSegment
     voice: Voice
     style: Style
     seed: int
+    priority: Priority = "interactive"
 
 
 class SpeechEngine(Protocol):

@@ -15,6 +15,7 @@ from deployments.calls import Response
 from deployments.driver.request_context import current_timings
 from deployments.driver.retry import repeated, resumed
 from deployments.driver.speech_engine import Waveform
+from deployments.engine.batching.priority import Priority
 from deployments.engine.speech.protocol import (
     EarlyAudio,
     EarlyRequest,
@@ -39,6 +40,7 @@ class TwoStageRequest:
         reference: whose voice.
         seed: of tokens and noise.
         speed: 1 is the voice's own pace.
+        priority: whether somebody listens.
     """
 
     checkpoint: str
@@ -46,6 +48,7 @@ class TwoStageRequest:
     reference: ReferenceFeatures
     seed: int
     speed: float
+    priority: Priority = "interactive"
 
 
 class TwoStages:
@@ -76,6 +79,7 @@ class TwoStages:
             reference=request.reference,
             seed=request.seed,
             speed=request.speed,
+            priority=request.priority,
         )
         started = time.perf_counter()
         try:
@@ -102,6 +106,7 @@ class TwoStages:
                         seed=request.seed,
                         speed=request.speed,
                         previous=held_back,
+                        priority=request.priority,
                     )
                     with current_timings().measure("s2"):
                         audio = await self._early_audio(wanted)
@@ -121,6 +126,7 @@ class TwoStages:
                 reference=request.reference,
                 seed=request.seed,
                 generated_prefix=tokens,
+                priority=request.priority,
             )
             return self._semantic_tokens.generate.remote(wanted)
 

@@ -26,7 +26,10 @@ from deployments.jobs.ids import seed_of, voice_id_of
 from deployments.jobs.job import JobOutput, JobRequest, JobType
 from deployments.jobs.recording import record
 from deployments.jobs.worker import Work
+from deployments.metrics import RequestMetrics
 from models.storage import ObjectStore, embedded_store
+
+_ROUTE = "jobs"  # in the metrics of audio
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class SpeechWorks:
         seed = seed_of(request.id) if body.seed is None else body.seed
         style = voice.style(body.language, body.emotion, body.speed, body.dictionary, seed)
         segments = await self.speech.analyze(body.text, style)
-        chunks = self.speech.spoken(each(segments), voice, style)
+        chunks = self.speech.spoken(each(segments), voice, style, route=_ROUTE)
         audio, captions = await record(chunks, encoding, SAMPLE_RATE, request.id, files)
         return JobOutput(
             audio=audio,
@@ -78,7 +81,7 @@ class SpeechWorks:
         async with aclosing(stream(self.persona_llm.generate.remote(asked))) as written:
             line = WrittenLine(written)
             segments = self.speech.analyze_all(line.sentences(), style)
-            chunks = self.speech.spoken(segments, voice, style)
+            chunks = self.speech.spoken(segments, voice, style, route=_ROUTE)
             audio, captions = await record(chunks, encoding, SAMPLE_RATE, request.id, files)
         current_timings().add("llm", line.done.total_s)
         return JobOutput(
@@ -145,6 +148,8 @@ def all_works(
         stages["semantic_decoder"],
         stages["vocoder"],
         catalog,
+        metrics=RequestMetrics(),
+        priority="batch",
     )
     works = SpeechWorks(catalog, speech, stages["persona_llm"].options(stream=True))
     registration = VoiceRegistration(stages["voice_encoder"], objects, embedded_store())

@@ -2,7 +2,8 @@
 
 Groups take turns: one step each, in a circle of the groups that have work. Before a group's step,
 at most one of its waiting sequences joins, so that a decoding sequence never waits for more than
-one prefill between two of its tokens. Within a group the order is first come, first served.
+one prefill between two of its tokens. Within a group interactive sequences join first (see
+`WaitingLine`), and batch ones never hold all slots, so that a listener need not wait for their end.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Generic
 
+from deployments.engine.batching.priority import Priority, WaitingLine
 from deployments.engine.batching.sequence import Request, Sequence, State, Token
 
 
@@ -20,7 +22,7 @@ class QueueFull(Exception):
 class _Group(Generic[Request, Token]):
     def __init__(self, num_slots: int) -> None:
         self.num_slots = num_slots
-        self.waiting: deque[Sequence[Request, Token]] = deque()
+        self.waiting: WaitingLine[Sequence[Request, Token]] = WaitingLine()
         self.running: dict[int, Sequence[Request, Token]] = {}
 
     @property
@@ -35,6 +37,12 @@ class _Group(Generic[Request, Token]):
     @property
     def is_full(self) -> bool:
         return len(self.waiting) + len(self.running) >= self.num_slots
+
+    def may_join(self, priority: Priority) -> bool:
+        """Whether there is a slot for one more of this priority."""
+        num_batch = sum(sequence.priority == "batch" for sequence in self.running.values())
+        is_reserved = priority == "batch" and num_batch >= max(1, self.num_slots - 1)
+        return len(self.running) < self.num_slots and not is_reserved
 
 
 class Scheduler(Generic[Request, Token]):
@@ -97,7 +105,7 @@ class Scheduler(Generic[Request, Token]):
         num_beyond_slots = sum(group.num_beyond_slots for group in self._groups.values())
         if group.is_full and num_beyond_slots >= self._max_waiting:
             raise QueueFull(f"{self._max_waiting} sequences wait already")
-        group.waiting.append(sequence)
+        group.waiting.append(sequence, sequence.priority)
 
     def next_group(self) -> str | None:
         """The group whose turn it is, None if no group has work; moves it to the end."""
@@ -109,11 +117,9 @@ class Scheduler(Generic[Request, Token]):
         return None
 
     def next_to_join(self, name: str) -> Sequence[Request, Token] | None:
-        """Take the first waiting sequence of a group, if the group has a slot for it."""
+        """Take the waiting sequence of a group whose turn it is, if there is a slot for it."""
         group = self._group(name)
-        if not group.waiting or len(group.running) >= group.num_slots:
-            return None
-        return group.waiting.popleft()
+        return group.waiting.take(group.may_join)
 
     def started(self, sequence: Sequence[Request, Token], slot: int) -> None:
         """A sequence that was taken has joined the batch in `slot`."""
@@ -123,6 +129,15 @@ class Scheduler(Generic[Request, Token]):
     def running_in(self, name: str) -> dict[int, Sequence[Request, Token]]:
         """The running sequences of a group by slot; a copy."""
         return dict(self._group(name).running)
+
+    def suspend(self, sequence: Sequence[Request, Token]) -> None:
+        """A sequence that runs has lost its slot; it waits nowhere until it is put back."""
+        self.release(sequence)
+        sequence.wait_again()
+
+    def put_back(self, sequence: Sequence[Request, Token]) -> None:
+        """Let a suspended sequence wait again, before all others of its priority."""
+        self._group(sequence.group).waiting.insert(0, sequence, sequence.priority)
 
     def release(self, sequence: Sequence[Request, Token]) -> None:
         """Forget a sequence that waits or runs; its slot can be taken at once."""

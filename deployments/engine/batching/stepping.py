@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal
 
 from deployments.engine.batching.engine import BatchingEngine, Event, QueueFull, Runner
+from deployments.engine.batching.priority import Priority
 from deployments.engine.batching.sequence import Request, Token
 
 logger = logging.getLogger(__name__)
@@ -96,18 +97,21 @@ class SteppingEngine(Generic[Request, Token]):
         request: Request,
         prefix: Sequence[Token] = (),
         tokens_per_chunk: int = 1,
+        priority: Priority = "interactive",
     ) -> AsyncGenerator[Chunk[Token]]:
         """Generate one sequence; leaving the iterator frees its slot before the next step.
 
         Args:
             group, request, prefix: see `BatchingEngine.submit`.
             tokens_per_chunk: tokens that are handed over together; the last chunk may hold fewer.
+            priority: whether somebody listens.
 
         Raises:
             QueueFull: too many sequences wait.
             ValueError: the request is malformed or does not fit.
             EngineStopped: the thread has ended.
-            Exception: whatever broke the step that the sequence took part in.
+            NotFinite: what was computed is no number.
+            Exception: whatever broke a step that the sequence took alone.
         """
         sequence_id = str(next(self._ids))
         outlet = _Outlet[Token](asyncio.get_running_loop(), tokens_per_chunk)
@@ -116,7 +120,7 @@ class SteppingEngine(Generic[Request, Token]):
         if self._has_ended:
             del self._outlets[sequence_id]
             raise EngineStopped("the engine's thread has ended")
-        self._inbox.put(lambda: self._submit(sequence_id, group, request, prefix, outlet))
+        self._inbox.put(lambda: self._submit(sequence_id, group, request, prefix, priority, outlet))
         try:
             while True:
                 item = await outlet.items.get()
@@ -134,10 +138,11 @@ class SteppingEngine(Generic[Request, Token]):
         group: str,
         request: Request,
         prefix: Sequence[Token],
+        priority: Priority,
         outlet: _Outlet[Token],
     ) -> None:
         try:
-            self._engine.submit(sequence_id, group, request, prefix)
+            self._engine.submit(sequence_id, group, request, prefix, priority)
         except (QueueFull, ValueError) as error:
             outlet.fail(error)
 

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from deployments.engine.batching.priority import Priority
 from models.gpt_sovits.pipeline import ReferenceFeatures
 from models.gpt_sovits.s1.sampling import SamplingSettings
 from models.gpt_sovits.s2.early_streaming import EarlyChunk
@@ -30,6 +31,7 @@ class SemanticRequest:
         sampling: how tokens are drawn.
         generated_prefix: tokens that this request has generated already; generation goes on behind
             them as if it had not been interrupted.
+        priority: whether somebody listens.
     """
 
     checkpoint: str
@@ -38,6 +40,7 @@ class SemanticRequest:
     seed: int
     sampling: SamplingSettings = SamplingSettings()
     generated_prefix: tuple[int, ...] = ()
+    priority: Priority = "interactive"
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class WaveformRequest:
         seed: names the noise.
         speed: 1 is the voice's own pace.
         skip_samples: samples that were delivered already; the stream begins behind them.
+        priority: whether somebody listens.
     """
 
     checkpoint: str
@@ -73,6 +77,7 @@ class WaveformRequest:
     seed: int
     speed: float = 1.0
     skip_samples: int = 0
+    priority: Priority = "interactive"
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ class EarlyRequest:
     seed: int
     speed: float = 1.0
     previous: EarlyChunk | None = None
+    priority: Priority = "interactive"
 
 
 @dataclass(frozen=True)

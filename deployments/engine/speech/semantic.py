@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import torch
 
-from deployments.engine.batching.engine import BatchingEngine
+from deployments.engine.batching.engine import BatchingEngine, NotFinite
 from deployments.engine.batching.loop_detector import is_looping
 from deployments.engine.batching.stepping import Load, SteppingEngine
 from deployments.engine.speech.checkpoint_cache import CheckpointCache
-from deployments.engine.speech.checkpoint_files import CheckpointFiles
+from deployments.engine.speech.checkpoint_files import CheckpointFiles, CheckpointUnusable
 from deployments.engine.speech.protocol import SemanticRequest, TokenChunk
 from models.gpt_sovits.pipeline import EARLY_CHUNK_TOKENS, neutral_bert_features
 from models.gpt_sovits.s1.config import S1Config
@@ -97,7 +97,7 @@ class SemanticEngine:
 
         Raises:
             QueueFull: too many wait already.
-            CheckpointUnusable: its weights can't be served.
+            CheckpointUnusable: its weights can't be served, or compute what is no number.
             ValueError: ids out of range, or a segment longer than the cache.
         """
         async with self._checkpoints.lease(request.checkpoint) as config:
@@ -106,10 +106,14 @@ class SemanticEngine:
                 self._s1_request(request, config),
                 request.generated_prefix,
                 self._settings.tokens_per_chunk,
+                request.priority,
             )
-            async with aclosing(chunks):
-                async for chunk in chunks:
-                    yield TokenChunk(tuple(chunk.tokens), chunk.outcome)
+            try:
+                async with aclosing(chunks):
+                    async for chunk in chunks:
+                        yield TokenChunk(tuple(chunk.tokens), chunk.outcome)
+            except NotFinite as error:
+                raise CheckpointUnusable(f"checkpoint {request.checkpoint}: {error}") from error
 
     def _s1_request(self, request: SemanticRequest, config: S1Config) -> S1Request:
         target = torch.tensor(request.phoneme_ids, dtype=torch.int64)

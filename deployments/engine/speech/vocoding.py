@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from deployments.engine.batching.engine import BatchingEngine
-from deployments.engine.batching.stepping import Load, SteppingEngine
+from deployments.engine.batching.stepping import Chunk, Load, SteppingEngine
 from deployments.engine.speech.checkpoint_cache import CheckpointCache
 from deployments.engine.speech.checkpoint_files import CheckpointFiles, CheckpointUnusable
 from deployments.engine.speech.protocol import (
@@ -105,8 +105,9 @@ class WaveformEngine:
         if request.skip_samples < 0:
             raise ValueError(f"skip_samples is {request.skip_samples}; it must be 0 or more")
         async with self._checkpoints.lease(request.checkpoint) as synthesizer:
-            job = Job(_segment_of(request, synthesizer), request.skip_samples)
-            async with aclosing(self._engine.stream(request.checkpoint, job)) as chunks:
+            segment = _segment_of(request, synthesizer)
+            job = Job(segment, request.skip_samples, priority=request.priority)
+            async with aclosing(self._stream(request.checkpoint, job)) as chunks:
                 async for chunk in chunks:
                     for waveform in chunk.tokens:
                         assert not isinstance(waveform, EarlyAudio)
@@ -121,12 +122,16 @@ class WaveformEngine:
             if previous is not None:
                 device = segment.speaker.device
                 previous = EarlyChunk(previous.latent.to(device), previous.waveform.to(device))
-            job = Job(segment, early=EarlyPart(request.num_new_tokens, previous))
-            async with aclosing(self._engine.stream(request.checkpoint, job)) as chunks:
+            early = EarlyPart(request.num_new_tokens, previous)
+            job = Job(segment, early=early, priority=request.priority)
+            async with aclosing(self._stream(request.checkpoint, job)) as chunks:
                 (audio,) = (await anext(chunks)).tokens
             assert isinstance(audio, EarlyAudio)
             _check_finite(audio.waveform, request.checkpoint)
             return audio
+
+    def _stream(self, checkpoint: str, job: Job) -> AsyncGenerator[Chunk[Waveform | EarlyAudio]]:
+        return self._engine.stream(checkpoint, job, priority=job.priority)
 
     async def _load(self, name: str) -> Synthesizer:
         loop = asyncio.get_running_loop()

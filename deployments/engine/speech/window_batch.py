@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from deployments.engine.batching.priority import Priority
 from deployments.engine.speech.protocol import EarlyAudio, Waveform
+from deployments.engine.speech.turns import Turns
 from models.gpt_sovits.pipeline import FIRST_CHUNK_FRAMES, NEXT_CHUNK_FRAMES
 from models.gpt_sovits.s2.decoding import Window, decode_windows, encode_segments, exact_windows
 from models.gpt_sovits.s2.early_streaming import EarlyChunk, next_early_waveform
@@ -33,11 +37,16 @@ class EarlyPart:
 
 @dataclass(frozen=True)
 class Job:
-    """A segment, less the `skip_samples` samples that were delivered before; or its early part."""
+    """A segment, less the `skip_samples` samples that were delivered before; or its early part.
+
+    Args:
+        priority: whether somebody listens.
+    """
 
     segment: Segment
     skip_samples: int = 0
     early: EarlyPart | None = None
+    priority: Priority = "interactive"
 
 
 @dataclass(frozen=True)
@@ -52,10 +61,8 @@ class WindowBatch:
     """The jobs of one checkpoint that are in work: a `Runner` whose tokens are pieces of audio.
 
     A segment's encoder runs once, when it joins. A step decodes one window of up to `max_batch`
-    jobs: those without audio so far before the others, which take turns. Newcomers that are done
-    with one window could keep the others waiting for ever, so after as many as there are slots one
-    of the others comes first. An early part is decoded when it joins, by itself, as its encoder
-    sees another stretch of the segment each time.
+    jobs, whose turn it is (`Turns`). An early part is decoded when it joins, by itself, as its
+    encoder sees another stretch of the segment each time.
 
     Args:
         synthesizer: shared, read-only.
@@ -72,15 +79,12 @@ class WindowBatch:
         on_batch: Callable[[int], None] = lambda num_windows: None,
     ) -> None:
         self._synthesizer = synthesizer
-        self._num_slots = num_slots
         self._free = list(range(num_slots))
         self._max_batch = max_batch
         self._on_batch = on_batch
         self._windows: dict[int, deque[_Cut]] = {}
         self._early: dict[int, EarlyAudio | None] = {}
-        self._turns: deque[int] = deque()
-        self._newcomers: set[int] = set()
-        self._num_newcomers_in_a_row = 0
+        self._turns = Turns(num_slots)
 
     def join(self, request: Job) -> int:
         """Encode a segment, or decode an early part; `ValueError` if it does not fit the voice."""
@@ -89,10 +93,13 @@ class WindowBatch:
         slot = self._free.pop()
         self._early[slot] = early
         self._windows[slot] = windows
-        is_first = self._num_newcomers_in_a_row < self._num_slots
-        self._turns.insert(0 if is_first else 1, slot)
-        self._newcomers.add(slot)
+        self._turns.join(slot, request.priority)
         return slot
+
+    def resume(self, request: Job, tokens: Sequence[Waveform | EarlyAudio]) -> int:
+        """`join` behind the samples that the job has brought; an early part brings none before."""
+        num_samples = sum(len(waveform) for waveform in tokens if isinstance(waveform, np.ndarray))
+        return self.join(replace(request, skip_samples=request.skip_samples + num_samples))
 
     def _decode_early(self, segment: Segment, part: EarlyPart) -> EarlyAudio:
         waveform, held_back = next_early_waveform(
@@ -121,8 +128,7 @@ class WindowBatch:
             raise ValueError(f"slot {slot} holds no segment")
         del self._windows[slot]
         del self._early[slot]
-        self._turns.remove(slot)
-        self._newcomers.discard(slot)
+        self._turns.leave(slot)
         self._free.append(slot)
 
     def step(self) -> list[Decoded]:
@@ -134,14 +140,12 @@ class WindowBatch:
         ]
         for result in results:
             self.leave(result.slot)
-        return results + self._decode_windows() if self._turns else results
+        return results + self._decode_windows()
 
     def _decode_windows(self) -> list[Decoded]:
-        slots = [self._turns.popleft() for _ in range(min(self._max_batch, len(self._turns)))]
-        self._turns.extend(slots)
-        is_newcomers_turn = self._newcomers.issuperset(slots)
-        self._num_newcomers_in_a_row = self._num_newcomers_in_a_row + 1 if is_newcomers_turn else 0
-        self._newcomers.difference_update(slots)
+        slots = self._turns.take(self._max_batch)
+        if not slots:
+            return []
         cuts = [self._windows[slot].popleft() for slot in slots]
         self._on_batch(len(cuts))
         waveforms = decode_windows(self._synthesizer, [cut.window for cut in cuts])

@@ -1,6 +1,7 @@
 """Sequences from first token to last: they join a running batch, step together, and leave it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -13,7 +14,7 @@ from models.gpt_sovits.s1.sampling import SamplingRows, SamplingSettings, sample
 # The reference stops after 1,500 tokens: a minute at 25 tokens a second.
 MAX_NEW_TOKENS = 1500
 
-FinishReason = Literal["end", "length"]
+FinishReason = Literal["end", "length", "not_finite"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,10 @@ class S1Request:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step did to one sequence: a token, or its end, or a last token and its end."""
+    """What a step did to one sequence: a token, or its end, or a last token and its end.
+
+    "not_finite": its logits were no numbers, as with weights that overflow; there is no token.
+    """
 
     slot: int
     token: int | None
@@ -130,6 +134,10 @@ class DecodingBatch:
         self._settings = None
         return slot
 
+    def resume(self, request: S1Request, tokens: Sequence[int]) -> int:
+        """`join` behind all tokens the request has by now, its ``generated_prefix`` included."""
+        return self.join(replace(request, generated_prefix=torch.tensor(tokens, dtype=torch.int64)))
+
     def leave(self, slot: int) -> None:
         """Free a slot before its sequence has ended.
 
@@ -147,8 +155,9 @@ class DecodingBatch:
         if not slots:
             return []
         rows = torch.tensor(slots, device=self.decoder.device)
+        logits = self._logits[rows]
         sampled = sample(
-            self._logits[rows],
+            logits,
             self._is_seen[rows],
             self._stacked_settings(slots),
             self._seeds[rows],
@@ -157,9 +166,10 @@ class DecodingBatch:
         self._steps[rows] += 1
         self._is_seen[rows, sampled.tokens] = True
         results = [
-            self._result(slot, token, is_end, num_new)
-            for slot, token, is_end, num_new in zip(
+            self._result(*row)
+            for row in zip(
                 slots,
+                logits.isfinite().all(1).tolist(),
                 sampled.tokens.tolist(),
                 sampled.is_end.tolist(),
                 self._steps[rows].tolist(),
@@ -169,7 +179,13 @@ class DecodingBatch:
         self._decode_unfinished(results)
         return results
 
-    def _result(self, slot: int, token: int, is_end: bool, num_new: int) -> StepResult:
+    def _result(
+        self, slot: int, is_finite: bool, token: int, is_end: bool, num_new: int
+    ) -> StepResult:
+        if not is_finite:
+            # The next sequence of this slot must not find them beside its own.
+            self.cache.clear(slot)
+            return StepResult(slot, None, "not_finite")
         if is_end:
             return StepResult(slot, None, "end")
         is_last = num_new >= self._requests[slot].max_new_tokens
@@ -208,12 +224,18 @@ class Generation:
 
 
 def generate(decoder: S1Decoder, request: S1Request) -> Generation:
-    """Generate one sequence by itself, from first token to last."""
+    """Generate one sequence by itself, from first token to last.
+
+    Raises:
+        ValueError: the request does not fit or is malformed, or its logits are not finite.
+    """
     batch = DecodingBatch(decoder, num_slots=1, capacity=request.max_positions)
     batch.join(request)
     tokens: list[int] = request.generated_prefix.tolist()
     while True:
         (result,) = batch.step()
+        if result.finish_reason == "not_finite":
+            raise ValueError(f"the logits behind {len(tokens)} tokens are not finite")
         if result.token is not None:
             tokens.append(result.token)
         if result.finish_reason is not None:

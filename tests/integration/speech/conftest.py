@@ -16,6 +16,7 @@ from deployments.driver.catalog import Catalog
 from deployments.driver.gpt_sovits_engine import GptSovitsEngine
 from deployments.driver.speech import Speech
 from deployments.driver.two_stages import TwoStages
+from deployments.metrics import RequestMetrics
 from deployments.semantic_decoder import SemanticArgs
 from deployments.text_frontend import text_frontend_deployment
 from deployments.vocoder import VocoderArgs
@@ -66,7 +67,7 @@ class Graph:
             self.text_frontend,
             self.catalog,
         )
-        return Speech(self.text_frontend, {"gpt_sovits": engine})
+        return Speech(self.text_frontend, {"gpt_sovits": engine}, RequestMetrics())
 
 
 @pytest.fixture(scope="module")

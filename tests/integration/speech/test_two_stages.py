@@ -68,7 +68,7 @@ async def said(speech: Speech, graph: Graph, voice_id: str, seed: int) -> Wavefo
     voice = graph.catalog.voice(voice_id)
     style = voice.style("ko", "neutral", 1.0, seed=seed)
     segments = await speech.analyze(TEXT, style)
-    return np.concatenate([w async for w in speech.say(each(segments), voice, style)])
+    return np.concatenate([w async for w in speech.say(each(segments), voice, style, route="test")])
 
 
 async def until_stats(stage: Any, holds: Callable[[StageStats], bool]) -> float:

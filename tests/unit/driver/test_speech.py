@@ -11,6 +11,8 @@ from deployments.driver.catalog import Catalog, Style, Voice
 from deployments.driver.iteration import each
 from deployments.driver.speech import Speech, SpokenChunk, segment_seed
 from deployments.driver.speech_engine import Utterance, Waveform
+from deployments.engine.batching.priority import Priority
+from deployments.metrics import RequestMetrics
 from deployments.text_frontend import analyze
 from models.storage import embedded_store
 
@@ -18,16 +20,18 @@ SEGMENTS = analyze("안녕하세요. 오늘은 날씨가 참 좋네요. 내일 �
 
 
 class Counting:
-    """Speaks each segment as two chunks of as many ones as it has phonemes; notes its seeds."""
+    """Speaks each segment as two chunks of as many ones as it has phonemes; notes what it got."""
 
     sample_rate = 24_000
 
     def __init__(self) -> None:
         self.seeds: list[int] = []
+        self.priorities: set[Priority] = set()
         self.num_open = 0
 
     async def speak(self, utterance: Utterance) -> AsyncGenerator[Waveform]:
         self.seeds.append(utterance.seed)
+        self.priorities.add(utterance.priority)
         self.num_open += 1
         try:
             for _ in range(2):
@@ -47,11 +51,12 @@ def voice() -> Voice:
 
 def speech_with(engine: Counting) -> Speech:
     no_frontend: Any = None
-    return Speech(no_frontend, {"kokoro": engine})
+    return Speech(no_frontend, {"kokoro": engine}, RequestMetrics(), "batch")
 
 
 async def spoken(engine: Counting, voice: Voice, style: Style) -> list[SpokenChunk]:
-    return [chunk async for chunk in speech_with(engine).spoken(each(SEGMENTS), voice, style)]
+    chunks = speech_with(engine).spoken(each(SEGMENTS), voice, style, route="jobs")
+    return [chunk async for chunk in chunks]
 
 
 def test_every_segment_is_spoken_in_order_and_closed(voice: Voice) -> None:
@@ -87,7 +92,7 @@ def test_leaving_ends_every_segment_in_production(voice: Voice) -> None:
 
     async def scenario() -> None:
         style = voice.style("ko", "neutral", 1.0)
-        pieces = speech_with(engine).say(each(SEGMENTS), voice, style)
+        pieces = speech_with(engine).say(each(SEGMENTS), voice, style, route="jobs")
         await anext(pieces)
         assert engine.num_open > 0
         await pieces.aclose()
@@ -100,7 +105,13 @@ def test_another_sample_rate_changes_the_length_only(voice: Voice) -> None:
     async def scenario() -> int:
         style = voice.style("ko", "neutral", 1.0)
         speech, segments = speech_with(Counting()), each(SEGMENTS[:1])
-        pieces = speech.say(segments, voice, style, sample_rate=48_000)
+        pieces = speech.say(segments, voice, style, sample_rate=48_000, route="jobs")
         return sum([len(piece) async for piece in pieces])
 
     assert asyncio.run(scenario()) == 4 * len(SEGMENTS[0].segment.phoneme_ids)
+
+
+def test_everything_is_spoken_with_the_drivers_priority(voice: Voice) -> None:
+    engine = Counting()
+    asyncio.run(spoken(engine, voice, voice.style("ko", "neutral", 1.0)))
+    assert engine.priorities == {"batch"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -13,19 +14,30 @@ class Result:
 
 
 class CountingRunner:
-    """Keeps a log of joins, leaves and steps."""
+    """Keeps a log of joins, leaves and steps.
 
-    def __init__(self, num_slots: int) -> None:
+    Args:
+        num_slots: sequences at most.
+        breaks: looks at (tokens so far, tokens wanted) of each slot; a step for which it is true
+            raises, after every slot has lost count of its tokens.
+    """
+
+    def __init__(
+        self, num_slots: int, breaks: Callable[[list[tuple[int, int]]], bool] = lambda slots: False
+    ) -> None:
         self.log: list[str] = []
         self.slots: dict[int, tuple[int, int]] = {}
         self._num_slots = num_slots
-        self.fails_next_step = False
+        self._breaks = breaks
 
     def join(self, request: int) -> int:
+        return self.resume(request, ())
+
+    def resume(self, request: int, tokens: Sequence[int]) -> int:
         if request < 0:
             raise ValueError(f"cannot yield {request} tokens")
         slot = next(s for s in range(self._num_slots) if s not in self.slots)
-        self.slots[slot] = (0, request)
+        self.slots[slot] = (len(tokens), request)
         self.log.append(f"join {slot}")
         return slot
 
@@ -36,7 +48,8 @@ class CountingRunner:
         self.log.append(f"leave {slot}")
 
     def step(self) -> list[Result]:
-        if self.fails_next_step:
+        if self._breaks(list(self.slots.values())):
+            self.slots = dict.fromkeys(self.slots, (-1, -1))
             raise RuntimeError("out of memory")
         self.log.append(f"step {sorted(self.slots)}")
         return [self._advance(slot) for slot in sorted(self.slots)]

@@ -1,6 +1,7 @@
 """The engine over the real S1 decoder: two checkpoints, sequences of all lengths, cancels."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch
 from deployments.engine.batching.engine import BatchingEngine
 from deployments.engine.batching.loop_detector import is_looping
 from models.gpt_sovits.s1.decoder import S1Decoder
-from models.gpt_sovits.s1.generation import DecodingBatch, S1Request, generate
+from models.gpt_sovits.s1.generation import DecodingBatch, S1Request, StepResult, generate
 from tests.unit.s1.conftest import TINY, random_network, random_request
 
 CAPACITY = 2000
@@ -63,3 +64,49 @@ def test_a_request_that_does_not_fit_is_refused_alone(decoders: dict[str, S1Deco
     (event,) = engine.step()
     assert (event.finish_reason, type(event.error)) == ("failed", ValueError)
     assert not engine.has_work
+
+
+class Breaking(DecodingBatch):
+    """Raises in one step and in every one with `unlucky`, when it has computed already."""
+
+    def __init__(self, decoder: S1Decoder, unlucky: S1Request) -> None:
+        super().__init__(decoder, 4, CAPACITY)
+        self._unlucky = unlucky
+        self._members: dict[int, S1Request] = {}
+        self._num_steps = 0
+
+    def join(self, request: S1Request) -> int:
+        slot = super().join(request)
+        self._members[slot] = request
+        return slot
+
+    def step(self) -> list[StepResult]:
+        results = super().step()
+        self._num_steps += 1
+        members = {self._members[result.slot].seed for result in results}
+        if self._unlucky.seed in members or self._num_steps == 20:
+            raise torch.OutOfMemoryError("no memory")
+        return results
+
+
+def test_after_a_broken_step_the_others_have_the_tokens_they_have_alone(
+    decoders: dict[str, S1Decoder],
+) -> None:
+    requests = [replace(random_request(TINY, seed), max_new_tokens=20) for seed in range(6)]
+    engine: BatchingEngine[S1Request, int] = BatchingEngine(100, is_looping)
+    engine.add_group("first", Breaking(decoders["first"], unlucky=requests[2]), num_slots=4)
+    for request in requests:
+        engine.submit(str(request.seed), "first", request)
+    tokens: dict[str, list[int]] = {str(request.seed): [] for request in requests}
+    failed = []
+    while engine.has_work:
+        for event in engine.step():
+            if event.token is not None:
+                tokens[event.sequence_id].append(event.token)
+            if event.error is not None:
+                failed.append(event.sequence_id)
+    assert failed == ["2"]
+    for request in requests:
+        if request.seed != 2:
+            alone = generate(decoders["first"], request).tokens.tolist()
+            assert tokens[str(request.seed)] == alone

@@ -45,7 +45,7 @@ class QuietSpeech:
                 yield segment
 
     async def spoken(
-        self, segments: AsyncIterator[PronouncedSegment], voice: Voice, style: Style
+        self, segments: AsyncIterator[PronouncedSegment], voice: Voice, style: Style, *, route: str
     ) -> AsyncGenerator[SpokenChunk]:
         self.styles.append(style)
         index = 0

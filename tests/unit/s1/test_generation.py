@@ -1,5 +1,6 @@
 """Limits, endings and slots of a decoding batch."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -153,3 +154,39 @@ def test_a_prefix_that_leaves_nothing_to_generate_is_refused(make_request: MakeR
     prefix = torch.zeros(request.max_new_tokens, dtype=torch.int64)
     with pytest.raises(ValueError, match="must be shorter than max_new_tokens"):
         replace(request, generated_prefix=prefix)
+
+
+def test_logits_that_are_no_numbers_end_their_sequence_alone_and_leave_its_slot_clean(
+    tiny_network: Text2Semantic, make_request: MakeRequest
+) -> None:
+    network = copy.deepcopy(tiny_network)
+    with torch.no_grad():
+        network.token_embedding.weight[7] = 3e38  # whoever draws this token overflows
+    decoder = S1Decoder(network)
+    requests = [
+        replace(request, prompt_tokens=request.prompt_tokens[request.prompt_tokens != 7])
+        for request in (make_request(network.config, seed) for seed in range(30))
+    ]
+    batch = DecodingBatch(decoder, num_slots=4, capacity=120)
+    running: dict[int, int] = {}
+    tokens: list[list[int]] = [[] for _ in requests]
+    reasons: dict[int, str] = {}
+    waiting = list(range(len(requests)))
+    while waiting or running:
+        while waiting and batch.num_free_slots:
+            idx = waiting.pop(0)
+            running[batch.join(requests[idx])] = idx
+        for result in batch.step():
+            idx = running[result.slot]
+            if result.token is not None:
+                tokens[idx].append(result.token)
+            if result.finish_reason is not None:
+                reasons[running.pop(result.slot)] = result.finish_reason
+    assert "not_finite" in reasons.values()
+    for idx, request in enumerate(requests):
+        if reasons[idx] == "not_finite":
+            assert tokens[idx][-1] == 7
+            with pytest.raises(ValueError, match="not finite"):
+                generate(decoder, request)
+        else:
+            assert tokens[idx] == generate(decoder, request).tokens.tolist()
