@@ -8,7 +8,7 @@ from importlib.resources import files
 from models.text.errors import UnsupportedLanguage
 
 NUM_SYMBOLS = 189
-UNKNOWN, BEGIN, END = 1, 2, 3
+UNKNOWN, BEGIN, END, SPACE = 1, 2, 3, 21
 
 
 @cache

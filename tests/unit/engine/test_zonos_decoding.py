@@ -14,8 +14,9 @@ from deployments.engine.speech.checkpoint_files import CheckpointUnusable
 from deployments.engine.speech.zonos_decoding import CodecBatch, CodecEngine, DecodingSettings
 from deployments.engine.speech.zonos_files import ZonosFiles
 from deployments.engine.speech.zonos_protocol import CodeWindow, Waveform
-from models.storage import FolderStore
+from models.storage import FolderStore, ObjectStore
 from models.zonos.windows import next_window
+from tests.zonos_network import random_zonos
 from tests.zonos_store import publish_zonos_checkpoint, random_dac
 
 
@@ -120,6 +121,27 @@ def test_a_checkpoint_that_is_not_stored_or_of_another_family_can_not_be_served(
     store.write("checkpoints/sovits/1/checkpoint.json", b'{"family": "gpt_sovits_v2"}')
     with pytest.raises(CheckpointUnusable, match="family"):
         ZonosFiles([store]).codec("sovits@1", torch.float32)
+
+
+class Elsewhere:
+    """A store that is not a folder of this machine."""
+
+    def __init__(self, store: FolderStore) -> None:
+        self.read, self.size, self.read_range = store.read, store.size, store.read_range
+
+
+def test_a_checkpoint_is_read_from_wherever_it_lies(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    publish_zonos_checkpoint(store, "small")
+    remote: ObjectStore = Elsewhere(store)  # type: ignore[assignment]
+
+    codec = ZonosFiles([remote]).codec("small@1", torch.float32)
+    backbone = ZonosFiles([remote]).backbone("small@1", torch.float32)
+
+    frames = torch.from_numpy(codes(3, seed=2).astype(np.int64))[None]
+    assert torch.equal(codec.decode(frames), random_dac().decode(frames))
+    expected = random_zonos().state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in backbone.state_dict().items())
 
 
 def test_a_checkpoint_names_its_licence_and_makes_speakers(files: ZonosFiles) -> None:

@@ -1,0 +1,97 @@
+"""A text of any length to segments that Zonos can speak: their ids, and where they stand.
+
+>>> [s.text for s in analyze("안녕하세요. 반갑습니다!", "ko")]                # doctest: +SKIP
+['안녕하세요. ', '반갑습니다!']
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from models.text import frontend
+from models.text.errors import UnspeakableText
+from models.text.frontend import Segment, check_text
+from models.text.korean.dictionary import PronunciationDictionary
+from models.text.korean.folding import fold
+from models.text.reading import Piece
+from models.text.splitting import SplitLimits, split_spans
+from models.zonos.phonemes import phonemize
+from models.zonos.symbols import ids_of
+from models.zonos.text import spoken_form, zonos_language
+
+LIMITS = SplitLimits(max_chars=100, min_chars=6, first_chars=None)
+"""Zonos speaks no more than 30 s at once. A first segment need not be short: it streams."""
+
+# Words are spoken whole; where scripts have no spaces, a break is allowed after every character.
+_TOKEN = re.compile(r"\s+|[^\s\u3040-\u30ff\u3400-\u9fff]{1,60}|.")
+
+
+def analyze(text: str, language: str, dictionary: Mapping[str, str] | None = None) -> list[Segment]:
+    """Read a text and split it into segments; their spans cover the text.
+
+    Args:
+        text: as people write it.
+        language: see `zonos_language`.
+        dictionary: readings that win over every rule.
+
+    Raises:
+        models.text.errors.TextError: the text can't be spoken, or not in that language.
+        models.zonos.errors.MissingLibrary: espeak-ng or SudachiPy is not installed.
+    """
+    check_text(text)
+    code = zonos_language(language, text)
+    entries = PronunciationDictionary(dictionary or {})
+    segments = _read_korean(text, entries) if code == "ko" else list(_read(text, code, entries))
+    return [_with_zonos_ids(segment, code) for segment in segments]
+
+
+def _read_korean(text: str, dictionary: PronunciationDictionary) -> list[Segment]:
+    return frontend.analyze(text, "ko", dictionary=dictionary, limits=LIMITS)
+
+
+def _read(text: str, code: str, dictionary: PronunciationDictionary) -> Iterator[Segment]:
+    """Segments of any other language, whose reading is the text with entries replaced."""
+    pieces = list(_pieces(text, dictionary))
+    spans = split_spans(text, pieces, LIMITS)
+    readings = [
+        "".join(piece.text for piece in pieces if start <= piece.start < end)
+        for start, end in spans
+    ]
+    first_start: int | None = None
+    spoken: list[tuple[int, int, str]] = []
+    for (start, end), reading in zip(spans, readings, strict=True):
+        begin = start if first_start is None else first_start
+        if any(char.isalnum() for char in reading):
+            spoken.append((begin, end, reading))
+            first_start = None
+        elif spoken:  # signs alone belong to what comes before
+            spoken[-1] = (spoken[-1][0], end, spoken[-1][2])
+        else:
+            first_start = begin
+    if not spoken:
+        raise UnspeakableText(f"nothing in {text[:40]!r} is read aloud in language {code!r}")
+    for start, end, reading in spoken:
+        yield Segment(text[start:end], reading, [], start, end, code)
+
+
+def _pieces(text: str, dictionary: PronunciationDictionary) -> Iterator[Piece]:
+    folded = fold(text)
+    position = 0
+    for start, end, spoken in dictionary.find(folded.text):
+        entry_start, entry_end = folded.source_span(start, end)
+        yield from _tokens(text, position, entry_start)
+        yield Piece(entry_start, entry_end, spoken, is_atomic=True)
+        position = entry_end
+    yield from _tokens(text, position, len(text))
+
+
+def _tokens(text: str, start: int, end: int) -> Iterator[Piece]:
+    for match in _TOKEN.finditer(text, start, end):
+        yield Piece(match.start(), match.end(), match[0], is_atomic=not match[0].isspace())
+
+
+def _with_zonos_ids(segment: Segment, code: str) -> Segment:
+    words = segment.reading if code == "ko" else spoken_form(segment.reading, code)
+    ids = ids_of(phonemize(words.strip(), code))
+    return Segment(segment.text, segment.reading, ids, segment.start, segment.end, code)
