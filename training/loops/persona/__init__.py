@@ -1,0 +1,1 @@
+"""Fine-tuning of a persona: LoRA adapters of a language model, on scenes and lines."""

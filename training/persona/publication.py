@@ -1,0 +1,100 @@
+"""Publishes an exported adapter as a version of its persona, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from models.persona.adapter import AdapterInfo, ServedPrecision
+from models.persona.persona import Persona
+from models.storage import ObjectStore, RecordId
+from training.loops.persona.args import PersonaArgs
+from training.loops.persona.export import TRAINING_NAME
+from training.loops.persona.run import CONFIG_NAME, WEIGHTS_NAME
+from training.persona.card import persona_card
+from training.persona.character import Character
+from training.publishing.hub import push
+from training.publishing.versions import CARD_NAME, VersionedFolder
+
+DOCUMENT_NAME = "persona.json"
+
+
+@dataclass(frozen=True)
+class PublishedPersona:
+    """What was published: the version, and all its files by name."""
+
+    record: RecordId
+    files: dict[str, bytes]
+
+
+def publish(
+    args: PersonaArgs,
+    character: Character,
+    instruction: str,
+    export: Path,
+    store: ObjectStore,
+    version: int | None = None,
+) -> PublishedPersona:
+    """Publish the adapter in ``export``; ``persona.json`` appears last.
+
+    Args:
+        version: to publish it as; None for the next free number.
+
+    Raises:
+        training.publishing.versions.VersionTaken: that version is not free.
+        OSError: the export is incomplete.
+    """
+    files = {name: (export / name).read_bytes() for name in (WEIGHTS_NAME, CONFIG_NAME)}
+    training = json.loads((export / TRAINING_NAME).read_text(encoding="utf-8"))
+    files[TRAINING_NAME] = (export / TRAINING_NAME).read_bytes()
+    folder = VersionedFolder(store, "personas", character.persona_id, DOCUMENT_NAME)
+    number = folder.claim(version)
+    persona = character.persona(
+        base_model=args.base_model,
+        instruction=instruction,
+        licence=args.publishing.licence,
+        version=str(number),
+        adapter=_adapter_info(args, training, files[WEIGHTS_NAME]),
+    )
+    card = persona_card(persona, args.publishing.notice, training, files)
+    files = {CARD_NAME: card.encode(), **files}
+    document = _document(character, persona)
+    record = folder.publish(number, files, document)
+    return PublishedPersona(record, {**files, DOCUMENT_NAME: document})
+
+
+def push_to_hub(args: PersonaArgs, published: PublishedPersona) -> str | None:
+    """Push the version's files to the repository of the configuration, if it names one.
+
+    Returns:
+        Address of the commit; None without a hub.
+
+    Raises:
+        training.publishing.hub.HubError: the hub refused.
+    """
+    if args.publishing.hub is None:
+        return None
+    return push(args.publishing.hub, published.files, f"Publish persona {published.record}")
+
+
+def _adapter_info(args: PersonaArgs, training: dict[str, Any], weights: bytes) -> AdapterInfo:
+    return AdapterInfo(
+        rank=args.lora.rank,
+        alpha=float(args.lora.alpha),
+        target_modules=tuple(sorted(args.lora.target_modules)),
+        base_revision=training["base_revision"],
+        weights_sha256=hashlib.sha256(weights).hexdigest(),
+        trained_in=args.precision,
+        serves_in=tuple(ServedPrecision(**served) for served in training["serves_in"]),
+    )
+
+
+def _document(character: Character, persona: Persona) -> bytes:
+    """In the order of the character's file, what training found behind it."""
+    everything = asdict(persona)
+    ordered = {name: everything.pop(name) for name in ("persona_id", "version")}
+    ordered |= {name: everything.pop(name) for name in character.fields if name in everything}
+    return (json.dumps(ordered | everything, ensure_ascii=False, indent=2) + "\n").encode()
