@@ -1,7 +1,7 @@
 """Zonos checkpoints and voices as they are published: their JSON, and a speaker as bytes.
 
     checkpoints/<id>/<version>/checkpoint.json, config.json + model.safetensors as published,
-        dac/config.json + dac/model.safetensors, speaker.safetensors
+        dac/config.json + dac/model.safetensors, speaker.json + speaker.safetensors
     voices/<id>/<version>/voice.json, reference.flac, speaker.safetensors
 
 A published version never changes. The JSON is written last, so a reader never sees half of one.
@@ -28,7 +28,6 @@ ENGINE = "zonos"
 
 CLIP_NAME = "reference.flac"
 SPEAKER_NAME = "speaker.safetensors"
-"""Of a voice its 128 numbers, of a checkpoint the network that makes them."""
 DAC_FOLDER = "dac"
 
 Published = TypeVar("Published", "PublishedZonosCheckpoint", "PublishedZonosVoice")

@@ -1,21 +1,24 @@
 """A clip to the 128 numbers that Zonos knows a speaker by, and the weights that do it.
 
-convert_speaker(network_pt, projection_pt, Path("speaker.safetensors"))       # once
-speaker = read_speaker(Path("speaker.safetensors")).embed(waveform, sample_rate)
+convert_speaker(network_pt, projection_pt, folder)  # once
+speaker = read_speaker(folder).embed(waveform, sample_rate)
 """
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.audio.resample import resample
 from models.checkpoints.archive import read_archive
 from models.checkpoints.errors import CheckpointError
-from models.checkpoints.files import read_tensors
+from models.checkpoints.files import read_json_object, read_tensors
 from models.checkpoints.replacing import replacing
 from models.zonos.speaker_mel import SAMPLE_RATE, log_mel
 from models.zonos.speaker_network import SpeakerConfig, SpeakerNetwork
@@ -23,7 +26,9 @@ from models.zonos.speaker_network import SpeakerConfig, SpeakerNetwork
 PUBLISHED = SpeakerConfig()
 """Sizes of the published weights."""
 
-_PROJECTION = "lda."
+CONFIG_NAME = "speaker.json"
+WEIGHTS_NAME = "speaker.safetensors"
+
 _MAX_WEIGHT_BYTES = 2**30  # the published network has 0.4 GB
 
 
@@ -57,39 +62,51 @@ class ZonosSpeaker(nn.Module):
 
 
 def convert_speaker(
-    network_file: Path, projection_file: Path, target: Path, config: SpeakerConfig = PUBLISHED
+    network_file: Path, projection_file: Path, folder: Path, config: SpeakerConfig = PUBLISHED
 ) -> None:
-    """Write the two published `.pt` files as one safetensors file, running nothing in them.
+    """Write the two published `.pt` files as `speaker.json` and `speaker.safetensors`.
+
+    Nothing in them is run.
 
     Args:
         network_file: `ResNet293_SimAM_ASP_base.pt`.
         projection_file: `ResNet293_SimAM_ASP_base_LDA-128.pt`.
-        target: the file to write.
+        folder: where to write.
+        config: sizes of that network.
 
     Raises:
         CheckpointError: a file is missing or damaged, names code to be run, or its weights are not
             those of the network.
     """
     network = {f"network.{key}": value for key, value in read_archive(network_file).items()}
-    projection = {
-        f"{_PROJECTION}{key}": value for key, value in read_archive(projection_file).items()
-    }
+    projection = {f"lda.{key}": value for key, value in read_archive(projection_file).items()}
     state = _checked(network_file, {**network, **projection}, config)
-    with replacing(target) as partial:
+    with replacing(folder / WEIGHTS_NAME) as partial:
         save_file(state, partial)
+    with replacing(folder / CONFIG_NAME) as partial:
+        partial.write_text(json.dumps(asdict(config)), encoding="utf-8")
 
 
-def read_speaker(file: Path, config: SpeakerConfig = PUBLISHED) -> ZonosSpeaker:
-    """The network of a file that `convert_speaker` wrote, ready to use.
+def read_speaker(folder: Path) -> ZonosSpeaker:
+    """The network that `convert_speaker` wrote, ready to use.
 
     Raises:
-        CheckpointError: it is missing or damaged, or its weights are not those of the network.
+        CheckpointError: a file is missing or damaged, or the weights are not those of the network.
     """
-    state = read_tensors(file, _MAX_WEIGHT_BYTES)
+    config = _read_config(folder / CONFIG_NAME)
+    weights_path = folder / WEIGHTS_NAME
+    state = _checked(weights_path, read_tensors(weights_path, _MAX_WEIGHT_BYTES), config)
     with torch.device("meta"):
         speaker = ZonosSpeaker(config)
-    speaker.load_state_dict(_checked(file, state, config), strict=True, assign=True)
+    speaker.load_state_dict(state, strict=True, assign=True)
     return speaker.eval().requires_grad_(False)
+
+
+def _read_config(path: Path) -> SpeakerConfig:
+    try:
+        return TypeAdapter(SpeakerConfig).validate_python(read_json_object(path))
+    except ValidationError as error:
+        raise CheckpointError(path, f"is no configuration: {error}") from error
 
 
 def _checked(file: Path, state: dict[str, Tensor], config: SpeakerConfig) -> dict[str, Tensor]:

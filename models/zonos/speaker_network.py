@@ -8,20 +8,24 @@ Names of parameters are those of the published file.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.zonos.speaker_mel import NUM_MELS
+
+_NumBlocks = Annotated[int, Field(ge=1, le=128)]
 
 _ATTENTION_DIM = 128
 _SIMAM_LAMBDA = 1e-4
 _MIN_VARIANCE = 1e-5
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class SpeakerConfig:
     """Sizes of the network; the defaults are the published one's.
 
@@ -32,10 +36,10 @@ class SpeakerConfig:
         projected_dim: numbers of the speaker Zonos is conditioned on.
     """
 
-    width: int = 64
-    num_blocks: tuple[int, int, int, int] = (10, 20, 64, 3)
-    embedding_dim: int = 256
-    projected_dim: int = 128
+    width: Annotated[int, Field(ge=1, le=512)] = 64
+    num_blocks: tuple[_NumBlocks, _NumBlocks, _NumBlocks, _NumBlocks] = (10, 20, 64, 3)
+    embedding_dim: Annotated[int, Field(ge=1, le=4096)] = 256
+    projected_dim: Annotated[int, Field(ge=1, le=4096)] = 128
 
 
 class SpeakerNetwork(nn.Module):
@@ -103,8 +107,8 @@ class Block(nn.Module):
 def simam(features: Tensor) -> Tensor:
     """Attention without parameters over (batch, channel, mel, frame), channel by channel.
 
-    With d the squared distances from the channel's mean and v their sum over ``n = mel * frame - 1``,
-    each value is weighted by ``sigmoid(d / (4 (v + 1e-4)) + 0.5)``.
+    With d the squared distances from the channel's mean and v their sum over
+    ``n = mel * frame - 1``, each value is weighted by ``sigmoid(d / (4 (v + 1e-4)) + 0.5)``.
     """
     num_others = features.shape[2] * features.shape[3] - 1
     distances = (features - features.mean(dim=(2, 3), keepdim=True)).square()

@@ -14,6 +14,7 @@ CONTEXT_FRAMES = 10
 
 FIRST_CHUNK_FRAMES = 34  # 0.4 s, heard early
 NEXT_CHUNK_FRAMES = 172  # 2 s, which waste less on context
+MAX_WINDOW_FRAMES = NEXT_CHUNK_FRAMES + 2 * CONTEXT_FRAMES
 
 
 @dataclass(frozen=True)

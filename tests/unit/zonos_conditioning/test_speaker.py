@@ -34,10 +34,9 @@ def clip() -> Tensor:
 def test_converted_weights_embed_as_the_published_ones(
     speaker: ZonosSpeaker, tmp_path: Path
 ) -> None:
-    target = tmp_path / "speaker.safetensors"
-    convert_speaker(*published(speaker, tmp_path), target, TINY)
+    convert_speaker(*published(speaker, tmp_path), tmp_path, TINY)
 
-    embedding = read_speaker(target, TINY).embed(clip(), 24_000)
+    embedding = read_speaker(tmp_path).embed(clip(), 24_000)
 
     assert embedding.shape == (128,)
     assert torch.equal(embedding, speaker.embed(clip(), 24_000))
@@ -50,23 +49,23 @@ def test_a_pickle_that_names_code_is_refused_and_not_run(
     torch.save({"weight": Path("/tmp")}, projection)
 
     with pytest.raises(CheckpointError, match="refused and not run"):
-        convert_speaker(network, projection, tmp_path / "speaker.safetensors", TINY)
+        convert_speaker(network, projection, tmp_path, TINY)
 
-    assert not (tmp_path / "speaker.safetensors").exists()
+    assert not (tmp_path / "speaker.json").exists()
 
 
 def test_a_missing_weight_is_named(speaker: ZonosSpeaker, tmp_path: Path) -> None:
     network, projection = published(speaker, tmp_path)
     torch.save(OrderedDict(weight=speaker.lda.weight.detach()), projection)
     with pytest.raises(CheckpointError, match="lacks weights: lda.bias"):
-        convert_speaker(network, projection, tmp_path / "speaker.safetensors", TINY)
+        convert_speaker(network, projection, tmp_path, TINY)
 
 
 def test_weights_of_another_size_are_refused(speaker: ZonosSpeaker, tmp_path: Path) -> None:
     files = published(speaker, tmp_path)
     other = SpeakerConfig(width=4, num_blocks=(1, 1, 1, 1), embedding_dim=8, projected_dim=128)
     with pytest.raises(CheckpointError, match="is not of shape"):
-        convert_speaker(*files, tmp_path / "speaker.safetensors", other)
+        convert_speaker(*files, tmp_path, other)
 
 
 @pytest.mark.parametrize(
