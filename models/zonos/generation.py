@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -66,11 +67,14 @@ class ZonosRequest:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step did to one sequence: a frame, and whether it is the last."""
+    """What a step did to one sequence: a frame, and whether it is the last.
+
+    "not_finite": its logits were no numbers, as with weights that overflow; there is no frame.
+    """
 
     slot: int
     token: Frame | None
-    finish_reason: FinishReason | None
+    finish_reason: FinishReason | Literal["not_finite"] | None
 
 
 @dataclass(frozen=True)
@@ -130,8 +134,16 @@ class ZonosBatch:
         self._running[slot] = _Running(request, writer)
         self._rows = None
         if len(request.generated_prefix):
-            self._go_on(slot)
+            try:
+                self._go_on(slot)
+            except Exception:
+                self.leave(slot)
+                raise
         return slot
+
+    def resume(self, request: ZonosRequest, frames: Sequence[Frame]) -> int:
+        """`join` behind all frames the request has by now, its ``generated_prefix`` included."""
+        return self.join(replace(request, generated_prefix=tuple(frames)))
 
     def leave(self, slot: int) -> None:
         """Free both rows of a slot before its sequence has ended.
@@ -141,7 +153,7 @@ class ZonosBatch:
         """
         if slot not in self._running:
             raise ValueError(f"slot {slot} holds no sequence")
-        self._remove(slot)
+        self._remove(slot, is_finite=bool(self._logits[slot].isfinite().all()))
 
     @torch.inference_mode()
     def step(self) -> list[StepResult]:
@@ -153,19 +165,20 @@ class ZonosBatch:
         slots = self.active_slots
         if not slots:
             return []
-        written = {
-            slot: self._running[slot].writer.write(drawn)
-            for slot, drawn in zip(slots, self._draw(slots), strict=True)
-        }
-        for slot in slots:
-            if written[slot].finish_reason is not None:
-                self._remove(slot)
+        is_finite = self._logits[slots].isfinite().flatten(1).all(1).tolist()
+        drawn = self._draw(slots)
+        results = [self._result(*row) for row in zip(slots, is_finite, drawn, strict=True)]
+        for result in results:
+            if result.finish_reason is not None:
+                self._remove(result.slot, result.finish_reason != "not_finite")
         self._decode([slot for slot in slots if slot in self._running])
-        return [
-            StepResult(slot, column.frame, column.finish_reason)
-            for slot, column in written.items()
-            if column.frame is not None or column.finish_reason is not None
-        ]
+        return [result for result in results if result.token or result.finish_reason]
+
+    def _result(self, slot: int, is_finite: bool, drawn: list[int]) -> StepResult:
+        if not is_finite:
+            return StepResult(slot, None, "not_finite")
+        written = self._running[slot].writer.write(drawn)
+        return StepResult(slot, written.frame, written.finish_reason)
 
     def _draw(self, slots: list[int]) -> list[list[int]]:
         if self._rows is None or self._rows.slots != slots:
@@ -209,9 +222,11 @@ class ZonosBatch:
         logits = self.decoder.replay(columns, self.cache, slot)
         self._logits[slot] = guided(logits, running.request.guidance_scale)
 
-    def _remove(self, slot: int) -> None:
+    def _remove(self, slot: int, is_finite: bool) -> None:
         del self._running[slot]
         self._rows = None
+        if not is_finite:  # the next sequence of this slot must not find that beside its own
+            self.cache.clear(slot)
 
 
 @dataclass(frozen=True)
@@ -245,7 +260,11 @@ class Generation:
 
 
 def generate(decoder: GuidedDecoder, request: ZonosRequest) -> Generation:
-    """Generate one sequence by itself, from first frame to last."""
+    """Generate one sequence by itself, from first frame to last.
+
+    Raises:
+        ValueError: the request is malformed, or the network overflows.
+    """
     batch = ZonosBatch(decoder, num_slots=1, capacity=request.max_positions)
     batch.join(request)
     frames = list(request.generated_prefix)
@@ -253,6 +272,8 @@ def generate(decoder: GuidedDecoder, request: ZonosRequest) -> Generation:
         for result in batch.step():
             if result.token is not None:
                 frames.append(result.token)
+            if result.finish_reason == "not_finite":
+                raise ValueError(f"the logits after {len(frames)} frames are not finite")
             if result.finish_reason is not None:
                 return Generation(frames, result.finish_reason)
 

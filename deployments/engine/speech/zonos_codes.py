@@ -22,8 +22,9 @@ from models.zonos.generation import ZonosBatch, ZonosRequest
 from models.zonos.guided_decoder import GuidedDecoder
 from models.zonos.kv_cache import ROWS_PER_PAIR
 
-# Phoneme symbols include stress marks and spaces; ordinary speech takes 0.05 to 0.1 s for each.
-# Four times that, and two seconds for very short texts, is speech that does not end.
+# Phoneme symbols include stress marks and spaces. Ordinary speech takes 0.05 to 0.1 s for each;
+# three times that, and two seconds for very short texts, is speech that does not end.
+_MIN_S_PER_SYMBOL = 0.05
 _MAX_S_PER_SYMBOL = 0.3
 _EXTRA_S = 2.0
 _COMMON_SPEAKING_RATE = 15.0
@@ -163,16 +164,17 @@ def _max_new_frames(request: CodeRequest, room: int) -> int:
                 f"be {max(room, 0)} or less"
             )
         return request.max_new_frames
+    num_symbols = len(request.phoneme_ids)
+    needed = round(_MIN_S_PER_SYMBOL * num_symbols * FRAME_RATE_HZ)
+    if room < needed:
+        raise ValueError(
+            f"a segment of {num_symbols} phoneme symbols needs {needed} frames or more; behind its "
+            f"prompt there are {max(room, 0)}"
+        )
     rate = request.conditions.speaking_rate or _COMMON_SPEAKING_RATE
     slowness = max(1.0, _COMMON_SPEAKING_RATE / rate)
-    longest_s = _EXTRA_S + _MAX_S_PER_SYMBOL * slowness * len(request.phoneme_ids)
-    wanted = round(longest_s * FRAME_RATE_HZ)
-    if room < min(wanted, MAX_FRAMES) // 4:
-        raise ValueError(
-            f"a segment of {len(request.phoneme_ids)} phoneme symbols may need "
-            f"{min(wanted, MAX_FRAMES) // 4} frames; behind its prompt there are {max(room, 0)}"
-        )
-    return min(wanted, room)
+    longest_s = _EXTRA_S + _MAX_S_PER_SYMBOL * slowness * num_symbols
+    return min(round(longest_s * FRAME_RATE_HZ), room)
 
 
 def _frame_chunk(chunk: Chunk[Frame]) -> FrameChunk:
