@@ -35,7 +35,7 @@ def begun(service: JobService, job: Job) -> None:
 
 
 def settled(service: JobService) -> None:
-    until(lambda: JobStore(service.objects).pending() == [], timeout_s=90)
+    until(lambda: JobStore(service.objects).pending() == [], timeout_s=300)
 
 
 def test_a_waiting_caller_is_told_as_soon_as_the_job_is_done(service: JobService) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from deployments.errors import NotReady, UnknownVoice
 from deployments.jobs.files import AttemptFiles
 from deployments.jobs.ids import folder_of, seed_of
 from deployments.jobs.job import JobOutput, JobRequest
-from deployments.jobs.work import SpeechWorks
+from deployments.jobs.work import SpeechWorks, all_works
 from deployments.messages import PronouncedSegment
 from deployments.text_frontend import analyze
 from models.storage import FolderStore, embedded_store
@@ -148,3 +148,38 @@ def test_a_voice_that_has_become_somebody_elses_is_not_used(
     synthesized(tmp_path, new_request(input=TEXT), QuietSpeech())
     with pytest.raises(UnknownVoice):
         synthesized(tmp_path, new_request(input=TEXT, owner="me"), QuietSpeech())
+
+
+class Stage:
+    """A handle of a stage whose one method answers at once, and what it was asked."""
+
+    def __init__(self, method: str, answer: Callable[..., object]) -> None:
+        self.asked: list[Any] = []
+        self._answer = answer
+        setattr(self, method, self)
+
+    def remote(self, *asked: Any) -> asyncio.Future[object]:
+        self.asked.append(asked[0])
+        answered = asyncio.get_running_loop().create_future()
+        answered.set_result(self._answer(*asked))
+        return answered
+
+    def options(self, **_: object) -> Stage:
+        return self
+
+
+def test_a_job_yields_to_those_who_listen(tmp_path: Path) -> None:
+    stages: dict[str, Any] = {
+        "text_frontend": Stage("analyze", analyze),
+        "kokoro_voice": Stage("synthesize", lambda request: np.full(2400, 0.1, np.float32)),
+        **dict.fromkeys(("semantic_decoder", "vocoder", "persona_llm"), Stage("generate", id)),
+        "voice_encoder": Stage("encode", id),
+    }
+    objects, request = FolderStore(tmp_path), new_request(input=TEXT)
+    synthesize = all_works(stages, objects)["synthesize"]
+
+    async def run() -> JobOutput:
+        return await synthesize(request, AttemptFiles(objects, request.id, 1))
+
+    asyncio.run(run())
+    assert {asked.priority for asked in stages["kokoro_voice"].asked} == {"batch"}
