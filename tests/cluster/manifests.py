@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,18 @@ OVERLAYS = {
 Resource = dict[str, Any]
 
 
+@cache
+def _documents(path: Path) -> list[Resource]:
+    return list(yaml.load_all(path.read_text(), yaml.CSafeLoader))
+
+
 def resources(kind: str | None = None, path: Path | None = None) -> list[tuple[str, Resource]]:
     """All resources of the rendered files, or of one; each with a name for messages."""
     paths = [path] if path else sorted(RENDERED.glob("*.yaml"))
     return [
         (f"{path.name}:{resource['kind']}/{resource['metadata']['name']}", resource)
         for path in paths
-        for resource in yaml.safe_load_all(path.read_text())
+        for resource in _documents(path)
         if kind is None or resource["kind"] == kind
     ]
 
