@@ -81,7 +81,11 @@ def build(args: AppArgs) -> Application:
     stages = {
         "text_frontend": text_frontend_deployment.bind(),
         "persona_llm": persona_llm_deployment.bind(
-            personas=catalog.personas(), **args.persona.model_dump()
+            storage_root=storage_root,
+            access=access,
+            personas=catalog.personas(),
+            external=settings.external_llm(),
+            **args.persona.model_dump(),
         ),
         "kokoro_voice": kokoro_voice_deployment.bind(**args.kokoro.model_dump()),
         "semantic_decoder": semantic_decoder_deployment.bind(

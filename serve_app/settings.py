@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from deployments.engine.persona.openai_engine import ExternalLlm
 from deployments.jobs.notices.settings import NoticeSettings, WebhookSecret
 from models.storage import AwsAccess, check_root
 
@@ -53,7 +54,16 @@ class Settings(BaseSettings):
         default=None, description="Absolute path of a file of API keys, one name:sha256 a line."
     )
     port: int = Field(default=8000, ge=1, le=65535, description="HTTP port of `make run`.")
-    openai_api_key: SecretStr | None = None
+    openai_api_key: SecretStr | None = Field(
+        default=None, description="Of the server that `openai_base_url` names."
+    )
+    openai_base_url: str | None = Field(
+        default=None, description="An OpenAI-compatible server; OpenAI's own if absent."
+    )
+    openai_model: str | None = Field(
+        default=None,
+        description="Chat model there, for requests that ask for the external one; off without it.",
+    )
     aws_access_key_id: SecretStr | None = None
     aws_secret_access_key: SecretStr | None = None
     aws_session_token: SecretStr | None = None
@@ -99,6 +109,19 @@ class Settings(BaseSettings):
             region=self.aws_default_region,
             endpoint_url=self.aws_endpoint_url,
         )
+
+    def external_llm(self) -> ExternalLlm | None:
+        """The language model elsewhere, if there is one; a server of one's own may need no key.
+
+        Raises:
+            ValueError: OpenAI's own server is meant, and there is no key for it.
+        """
+        if self.openai_model is None:
+            return None
+        if self.openai_api_key is None and self.openai_base_url is None:
+            raise ValueError("OPENAI_MODEL is set, but neither OPENAI_API_KEY nor OPENAI_BASE_URL")
+        key = self.openai_api_key or SecretStr("none")
+        return ExternalLlm(self.openai_base_url, key, self.openai_model)
 
     def notice_settings(self) -> NoticeSettings:
         """Whom to tell when a job has ended."""

@@ -43,4 +43,5 @@ def line_request(body: AssistantRequest, persona: Persona) -> LineRequest:
         scene=scene,
         history=history,
         seed=secrets.randbits(63) if body.seed is None else body.seed,
+        llm=body.llm,
     )

@@ -66,6 +66,12 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+Llm = Annotated[
+    Literal["local", "external"],
+    Field(description="Who writes the line; `external` is the configured OpenAI-compatible model."),
+]
+
+
 class SpeechRequest(StrictModel):
     """`POST /v1/audio/speech`, OpenAI's shape."""
 
@@ -125,7 +131,12 @@ class ChatRequest(StrictModel):
 
     model: Annotated[
         str,
-        Field(max_length=128, description="<base>:<persona>", examples=["gemma-3-270m:bujang"]),
+        Field(
+            max_length=128,
+            description="<base>:<persona>; the base `external` is the configured "
+            "OpenAI-compatible model.",
+            examples=["gemma-3-270m:bujang"],
+        ),
     ]
     messages: Annotated[
         list[ChatMessage],
@@ -172,6 +183,7 @@ class AssistantRequest(StrictModel):
     emotion: Annotated[
         Emotion | None, Field(description="Overrides what the stage direction asks for.")
     ] = None
+    llm: Llm = "local"
     seed: Seed | None = None
     format: Format = "wav"
     stream: Annotated[

@@ -21,10 +21,13 @@ _TERMS_NAME = "GEMMA_TERMS.html"
 # Part of the folder's name: raise it whenever the conversion below writes something else.
 _CONVERSION = 1
 
+BASE_REVISION = f"{GEMMA.version}-{_CONVERSION}"
+"""Which weights these are: the checksum of the package, and how they were converted."""
+
 
 def base_model_path() -> Path:
     """Folder that holds, or will hold, the converted model."""
-    return cache_root() / f"{BASE_MODEL}-bf16-{GEMMA.version}-{_CONVERSION}"
+    return cache_root() / f"{BASE_MODEL}-bf16-{BASE_REVISION}"
 
 
 def require_base_model() -> Path:

@@ -8,6 +8,11 @@ from typing import Literal
 
 FinishReason = Literal["stop", "length", "time"]
 
+Format = Literal["kept", "repaired", "asked_again"]
+"""How far a line kept the form of a line: as it was written; after marks, a role, or what was too
+much had been taken out; or only when the model was asked once more, nothing speakable being left.
+"""
+
 _UNSPOKEN = re.compile(r"[\"“”„‘’「」『』«»*_`\N{REPLACEMENT CHARACTER}]")
 _ASIDE = re.compile(r"\([^()]*\)")
 _SENTENCE_END = re.compile(r"[.!?…~]+(?=\s|$)")
@@ -54,6 +59,11 @@ class LineCleaner:
     def is_empty(self) -> bool:
         """Whether nothing that can be spoken was released."""
         return not self._released
+
+    @property
+    def is_repaired(self) -> bool:
+        """Whether the finished line is anything but what the model wrote up to the stop string."""
+        return self._released != self._raw.strip()
 
     def feed(self, piece: str) -> str:
         """Add a piece of the model's output; return what can be released for sure."""

@@ -15,6 +15,7 @@ from pydantic import (
     ValidationError,
 )
 
+from models.persona.adapter import AdapterInfo
 from models.persona.scene import Scene, neutralize
 from models.persona.speech_level import SpeechLevel
 
@@ -103,7 +104,8 @@ class Persona:
     `speech_level`, where set, is kept at every sentence end: no other ending may be drawn.
     `instruction` is the character sheet. `examples` go before every scene. `speaker_names` are the
     role prefixes (`부장: …`) a model may put before the line, which are no part of it. `stop` are
-    the strings that end a line, besides the model's own end token.
+    the strings that end a line, besides the model's own end token. Without an `adapter` the base
+    model speaks as it is.
     """
 
     __pydantic_config__ = _STRICT
@@ -122,6 +124,7 @@ class Persona:
     stop: tuple[ShortText, ...]
     sampling: Sampling
     examples: tuple[Example, ...] = ()
+    adapter: AdapterInfo | None = None
 
     @property
     def ref(self) -> str:

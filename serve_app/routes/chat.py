@@ -19,7 +19,6 @@ from deployments.driver.requests import ChatRequest
 from deployments.engine.persona.protocol import LineDone, LineEvent, LineRequest, TextDelta
 from deployments.errors import GenerationFailed, InvalidInput, UnknownCharacter, UnknownModel
 from deployments.problems import to_speech_error
-from models.persona.base_model import BASE_MODEL
 from models.persona.persona import Persona
 from models.persona.scene import Scene, SceneError, Turn
 from serve_app.admission import LINE_AUDIO_S
@@ -33,6 +32,7 @@ from serve_app.streaming import MAX_FIRST_WAIT_S, begun
 router = APIRouter(tags=["OpenAI"])
 
 _DONE = b"data: [DONE]\n\n"
+_EXTERNAL = "external"
 
 
 @router.post(
@@ -72,17 +72,17 @@ async def chat(body: ChatRequest, edge: Parts) -> Response:
 
 def chat_model(persona: Persona) -> str:
     """Under which name a persona is asked for."""
-    return f"{BASE_MODEL}:{persona.ref.partition('@')[0]}"
+    return f"{persona.base_model}:{persona.persona_id}"
 
 
 async def _line_request(edge: Edge, body: ChatRequest) -> LineRequest:
     base, _, name = body.model.partition(":")
-    if base != BASE_MODEL:
-        raise UnknownModel(f"no chat model is called {body.model!r}; it is {BASE_MODEL}:<persona>")
     try:
         persona = await asyncio.to_thread(edge.catalog.persona, name)
     except (UnknownCharacter, InvalidInput) as error:
         raise UnknownModel(error.detail) from error
+    if base not in (persona.base_model, _EXTERNAL):
+        raise UnknownModel(f"no chat model is called {body.model!r}; it is {chat_model(persona)}")
     *earlier, last = body.messages
     if last.role != "user":
         raise InvalidInput("the last message has to be the user's")
@@ -106,6 +106,7 @@ async def _line_request(edge: Edge, body: ChatRequest) -> LineRequest:
         history=history,
         seed=secrets.randbits(53) if body.seed is None else body.seed,
         sampling=sampling,
+        llm="external" if base == _EXTERNAL else "local",
     )
 
 

@@ -1,9 +1,12 @@
 """What a persona engine takes, yields and raises, whichever library computes the tokens.
 
 EngineError
+├── EngineLost         the engine has died or was closed; nothing will be written by it
 ├── EngineBusy         more requests wait than the engine accepts; try later
-├── BaseModelMismatch  the persona was made for another base model
+├── BaseModelMismatch  the persona was made for another base model, or another revision of it
+├── AdapterRefused     the persona's adapter is damaged, doesn't fit, or isn't for this precision
 ├── PromptTooLong      the scene alone is longer than the model may read
+├── ExternalRefused    the external language model's server refused the request
 ├── EmptyLine          the model wrote nothing that can be spoken, twice
 └── LineTimeout        the time for a line passed before its first word
 """
@@ -12,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from models.persona.line import FinishReason
+from models.persona.line import FinishReason, Format
 from models.persona.persona import Persona, Sampling
 from models.persona.scene import Scene, Turn
 
@@ -23,16 +26,28 @@ class EngineError(Exception):
     """The engine cannot answer a request. One positional argument, so that it can be pickled."""
 
 
+class EngineLost(EngineError):
+    """The engine has died, was closed, or can't be reached."""
+
+
 class EngineBusy(EngineError):
     """As many requests wait as may wait."""
 
 
 class BaseModelMismatch(EngineError):
-    """The persona was made for another base model than the engine serves."""
+    """The persona was made for another base model, or revision, than the engine serves."""
+
+
+class AdapterRefused(EngineError):
+    """The persona's adapter can't be served by this engine; says why."""
 
 
 class PromptTooLong(EngineError):
     """The prompt has more tokens than the engine reads, even without history."""
+
+
+class ExternalRefused(EngineError):
+    """The external server does not accept the request: a wrong key, model, or parameter."""
 
 
 class EmptyLine(EngineError):
@@ -41,6 +56,9 @@ class EmptyLine(EngineError):
 
 class LineTimeout(EngineError):
     """The time for a line passed before its first word was written."""
+
+
+Llm = Literal["local", "external"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +72,7 @@ class LineRequest:
         history: earlier turns, oldest first; the engine leaves out the oldest that do not fit.
         seed: the same request with the same seed gives the same line.
         sampling: replaces the persona's own.
+        llm: `external` asks the OpenAI-compatible server that is configured.
     """
 
     request_id: str
@@ -62,6 +81,12 @@ class LineRequest:
     history: tuple[Turn, ...] = ()
     seed: int = 0
     sampling: Sampling | None = None
+    llm: Llm = "local"
+
+
+def empty_line_detail(request: LineRequest) -> str:
+    """What is said of a line that was empty twice."""
+    return f"{request.persona.ref} said nothing with seed {request.seed} and the next"
 
 
 @dataclass(frozen=True)
@@ -75,7 +100,8 @@ class TextDelta:
 class LineDone:
     """The last event of every line.
 
-    `seed` is the one that wrote the line: the next one after an empty first try.
+    `seed` is the one that wrote the line: the next one after an empty first try. `format` says
+    whether the model kept the form of a line, or what had to be done about it.
     `num_cached_tokens` of the `num_prompt_tokens` were not computed for this request. `queued_s`
     passed before the model began to read, `first_text_s` from there to the first delta, `total_s`
     to the end.
@@ -91,6 +117,7 @@ class LineDone:
     queued_s: float
     first_text_s: float
     total_s: float
+    format: Format = "kept"
 
 
 @dataclass(frozen=True)
@@ -127,6 +154,7 @@ class PersonaEngine(Protocol):
 
         Raises:
             BaseModelMismatch: the persona was made for another base model.
+            AdapterRefused: its adapter can't be served.
         """
         ...
 

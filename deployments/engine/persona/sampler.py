@@ -24,7 +24,7 @@ class Sampler:
 
     def draw(self, logits: Tensor) -> int:
         """Draw from float32 `logits` `(choice,)`; return the index."""
-        logits = self._penalize(logits)
+        logits = penalize(logits, self._was_drawn, self._sampling.repetition_penalty)
         if self._sampling.temperature == 0:
             choice = int(logits.argmax())
         else:
@@ -33,14 +33,15 @@ class Sampler:
         self._was_drawn[choice] = True
         return choice
 
-    def _penalize(self, logits: Tensor) -> Tensor:
-        penalty = self._sampling.repetition_penalty
-        weaker = torch.where(logits > 0, logits / penalty, logits * penalty)
-        return torch.where(self._was_drawn, weaker, logits)
-
     def _draw_nucleus(self, probs: Tensor) -> int:
         """Holtzman et al. 2020: the likeliest tokens that together reach `top_p`."""
         sorted_probs, order = probs.sort(descending=True, stable=True)
         before = sorted_probs.cumsum(0) - sorted_probs
         kept = sorted_probs[before < self._sampling.top_p]
         return int(order[torch.multinomial(kept, 1, generator=self._generator)])
+
+
+def penalize(logits: Tensor, was_drawn: Tensor, penalty: float) -> Tensor:
+    """Make the choices that `was_drawn` marks less likely (Keskar et al. 2019, section 4.1)."""
+    weaker = torch.where(logits > 0, logits / penalty, logits * penalty)
+    return torch.where(was_drawn, weaker, logits)

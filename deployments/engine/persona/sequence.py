@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
+from torch import Tensor
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from deployments.engine.persona.choices import Choices
 from deployments.engine.persona.guide import LineGuide
-from deployments.engine.persona.runner import Runner
+from deployments.engine.persona.lora import BoundAdapter
+from deployments.engine.persona.runner import Row
 from deployments.engine.persona.sampler import Sampler
 from models.persona.line import FinishReason, LineCleaner
 
@@ -18,18 +19,19 @@ class Sequence:
     """One line: its cache, its sampler, and the text it has become so far.
 
     Args:
-        prompt_ids: what the model has still to read after what `cache` holds.
+        cache: what the model has read of the prompt: all but its last token.
+        last_prompt_id: that token.
         max_new_tokens: bound on the drawn tokens.
         deadline_s: reading of `time.monotonic` after which the line is ended.
     """
 
     def __init__(
         self,
-        runner: Runner,
         tokenizer: PreTrainedTokenizerBase,
         *,
         cache: DynamicCache,
-        prompt_ids: list[int],
+        adapter: BoundAdapter | None,
+        last_prompt_id: int,
         num_cached_tokens: int,
         num_prompt_tokens: int,
         num_history_turns: int,
@@ -40,10 +42,10 @@ class Sequence:
         max_new_tokens: int,
         deadline_s: float,
     ) -> None:
-        self._runner = runner
         self._tokenizer = tokenizer
         self._cache = cache
-        self._unread_ids = prompt_ids
+        self._adapter = adapter
+        self._unread_id = last_prompt_id
         self.num_cached_tokens = num_cached_tokens
         self.num_prompt_tokens = num_prompt_tokens
         self.num_history_turns = num_history_turns
@@ -55,7 +57,6 @@ class Sequence:
         self._deadline_s = deadline_s
         self._new_ids: list[int] = []
         self._text = ""
-        self._aborted = threading.Event()
         self.is_over = False
 
     @property
@@ -63,26 +64,18 @@ class Sequence:
         """Tokens drawn so far, the end token included."""
         return len(self._new_ids)
 
-    def abort(self) -> None:
-        """Let a running `advance` return after its current step; callable from any thread."""
-        self._aborted.set()
+    @property
+    def row(self) -> Row:
+        """What the next step has to compute."""
+        return Row(self._cache, self._unread_id, self._choices.head, self._adapter)
 
-    def advance(self, max_tokens: int) -> str:
-        """Draw at most `max_tokens`; return the text that became certain by them."""
-        released = ""
-        for _ in range(max_tokens):
-            if self.is_over or self._aborted.is_set():
-                break
-            released += self._step()
-        return released
-
-    def _step(self) -> str:
-        logits = self._runner.extend(self._cache, self._unread_ids, self._choices.head)
+    def take(self, logits: Tensor) -> str:
+        """Draw a token from `logits` `(choice,)`; return the text that became certain by it."""
         choice_idx = self._sampler.draw(self._guide.adjust(logits, self._text))
         self._guide.observe(choice_idx)
         token_id = self._choices.token_ids[choice_idx]
         self._new_ids.append(token_id)
-        self._unread_ids = [token_id]
+        self._unread_id = token_id
         if token_id == self._tokenizer.eos_token_id:
             return self._end("stop")
         released = self.cleaner.feed(self._new_text())

@@ -13,10 +13,12 @@ import pytest
 import models
 from deployments.engine.persona.protocol import LineDone, LineRequest
 from deployments.engine.persona.transformers_engine import TransformersEngine
-from models.persona.base_model import BASE_MODEL, ensure_base_model
+from models.persona.adapter_files import AdapterFiles
+from models.persona.base_model import BASE_MODEL, BASE_REVISION, ensure_base_model
 from models.persona.persona import Persona
 from models.persona.scene import Scene
 from models.persona.speech_level import level_of
+from models.storage import embedded_store
 
 PERSONAS = Path(models.__file__).parent / "embedded" / "personas"
 
@@ -24,7 +26,11 @@ PERSONAS = Path(models.__file__).parent / "embedded" / "personas"
 @pytest.fixture(scope="module")
 def engine() -> Iterator[TransformersEngine]:
     engine = TransformersEngine.from_folder(
-        ensure_base_model(), base_model=BASE_MODEL, num_threads=1
+        ensure_base_model(),
+        base_model=BASE_MODEL,
+        base_revision=BASE_REVISION,
+        num_threads=1,
+        adapters=AdapterFiles([embedded_store()]),
     )
     yield engine
     asyncio.run(engine.close())
@@ -38,11 +44,16 @@ async def say(engine: TransformersEngine, persona: Persona, scene: str) -> LineD
     return done
 
 
-@pytest.mark.parametrize("persona_id", ["bujang", "sinip"])
+def versions() -> list[Path]:
+    """Folders of all versions that ship."""
+    return sorted(path.parent for path in PERSONAS.glob("*/*/persona.json"))
+
+
+@pytest.mark.parametrize("folder", versions(), ids=lambda path: f"{path.parent.name}@{path.name}")
 def test_a_character_says_whole_sentences_in_its_speech_level(
-    engine: TransformersEngine, persona_id: str
+    engine: TransformersEngine, folder: Path
 ) -> None:
-    persona = Persona.load(PERSONAS / persona_id / "1")
+    persona = Persona.load(folder)
 
     done = asyncio.run(say(engine, persona, "프린터가 또 고장 났다. [지문: 한숨을 쉬며]"))
 

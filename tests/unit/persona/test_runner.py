@@ -1,51 +1,70 @@
-"""The runner: cached equals uncached, and a head of some tokens gives those tokens' logits."""
+"""The runner: cached equals uncached, beside others equals alone, a head gives its logits."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
-from deployments.engine.persona.runner import Runner
+from deployments.engine.persona.runner import Row, Runner
 from tests.unit.persona.tiny import tiny_model
 
 TOKEN_IDS = [2, *(260 + (7 * idx) % 40 for idx in range(60))]
 HEAD_IDS = [1, 261, 270, 280]
 
 
-@pytest.mark.parametrize("num_cached", [1, 20, 45, 60])
-def test_reading_after_a_cached_prefix_equals_reading_everything(num_cached: int) -> None:
-    model = tiny_model()
-    runner = Runner(model)
-    head = runner.head(HEAD_IDS)
+def logits_after(runner: Runner, token_ids: list[int], num_cached: int = 0) -> Tensor:
+    """What `step` says after `token_ids`, of which the first were read before."""
+    cached = runner.read(token_ids[:num_cached], None)
+    cache = runner.read(token_ids[num_cached:-1], None, after=cached)
+    return runner.step([Row(cache, token_ids[-1], runner.head(HEAD_IDS), None)])[0]
+
+
+@pytest.mark.parametrize("num_cached", [0, 1, 20, 45, 60])
+def test_reading_in_pieces_equals_the_plain_model(num_cached: int) -> None:
     with torch.inference_mode():
-        whole = model(input_ids=torch.tensor([TOKEN_IDS])).logits[0, -1, HEAD_IDS]
+        logits = tiny_model()(input_ids=torch.tensor([TOKEN_IDS])).logits[0, -1, HEAD_IDS]
 
-    cache = runner.copy(runner.prefix(TOKEN_IDS[:num_cached]))
-    logits = runner.extend(cache, TOKEN_IDS[num_cached:], head)
+    ours = logits_after(Runner(tiny_model(), num_rows=4), TOKEN_IDS, num_cached)
 
-    torch.testing.assert_close(logits, whole, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ours, logits, rtol=1e-5, atol=1e-6)
 
 
 def test_token_by_token_equals_at_once() -> None:
-    runner = Runner(tiny_model())
+    runner = Runner(tiny_model(), num_rows=2)
     head = runner.head(HEAD_IDS)
-    at_once = runner.extend(runner.prefix(TOKEN_IDS[:10]), TOKEN_IDS[10:], head)
 
-    cache = runner.prefix(TOKEN_IDS[:10])
+    cache = runner.read(TOKEN_IDS[:10], None)
     for token_id in TOKEN_IDS[10:]:
-        logits = runner.extend(cache, [token_id], head)
+        (logits,) = runner.step([Row(cache, token_id, head, None)])
 
-    torch.testing.assert_close(logits, at_once, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(logits, logits_after(runner, TOKEN_IDS), rtol=1e-4, atol=1e-5)
 
 
-def test_extending_a_copy_leaves_the_prefix_as_it_was() -> None:
-    runner = Runner(tiny_model())
-    prefix = runner.prefix(TOKEN_IDS[:40])
-    before = runner.copy(prefix)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_row_is_the_same_to_the_last_bit_beside_others(dtype: torch.dtype) -> None:
+    runner = Runner(tiny_model().to(dtype), num_rows=4)
+    head = runner.head(HEAD_IDS)
+    lengths = [5, 60, 33, 12]
 
-    runner.extend(runner.copy(prefix), TOKEN_IDS[40:], runner.head(HEAD_IDS))
+    def row(length: int) -> Row:
+        cache = runner.read(TOKEN_IDS[: length - 1], None)
+        return Row(cache, TOKEN_IDS[length - 1], head, None)
 
-    unchanged = runner.extend(prefix, TOKEN_IDS[40:], runner.head(HEAD_IDS))
-    torch.testing.assert_close(
-        unchanged, runner.extend(before, TOKEN_IDS[40:], runner.head(HEAD_IDS)), rtol=0, atol=0
-    )
+    alone = [runner.step([row(length)])[0] for length in lengths]
+    together = runner.step([row(length) for length in lengths])
+
+    assert all(torch.equal(one, other) for one, other in zip(together, alone, strict=True))
+
+
+def test_what_is_read_after_a_cache_leaves_it_as_it_was() -> None:
+    runner = Runner(tiny_model(), num_rows=2)
+    prefix = runner.read(TOKEN_IDS[:40], None)
+
+    first = runner.read(TOKEN_IDS[40:], None, after=prefix)
+    second = runner.read(TOKEN_IDS[40:], None, after=prefix)
+
+    head = runner.head(HEAD_IDS)
+    rows = [Row(cache, 5, head, None) for cache in (first, second)]
+    logits = runner.step(rows)
+    assert torch.equal(logits[0], logits[1])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
 from deployments.engine.persona.protocol import (
+    AdapterRefused,
     BaseModelMismatch,
     EmptyLine,
     EngineBusy,
@@ -21,11 +23,11 @@ from deployments.engine.persona.protocol import (
     TextDelta,
 )
 from deployments.engine.persona.transformers_engine import TransformersEngine
-from deployments.engine.persona.writer import LineWriter
 from models.persona.persona import Persona, Sampling
 from models.persona.scene import Scene, Turn
+from tests.unit.persona.adapters import publish_adapter
 from tests.unit.persona.personas import make_persona
-from tests.unit.persona.tiny import tiny_engine, tiny_model, tiny_tokenizer
+from tests.unit.persona.tiny import tiny_engine
 
 Result = TypeVar("Result")
 
@@ -38,7 +40,7 @@ def request(seed: int = 0, persona: Persona = PERSONA, **changes: object) -> Lin
     return LineRequest(persona=persona, **fields)  # type: ignore[arg-type]
 
 
-def with_engine(act: Callable[[TransformersEngine], Awaitable[Result]], **changes: float) -> Result:
+def with_engine(act: Callable[[TransformersEngine], Awaitable[Result]], **changes: Any) -> Result:
     async def run() -> Result:
         engine = tiny_engine(**changes)
         try:
@@ -107,33 +109,18 @@ def test_the_prefix_kept_longest_unused_goes_first() -> None:
     assert dropped == 0
 
 
-def test_a_consumer_that_leaves_frees_the_engine() -> None:
-    async def act(engine: TransformersEngine) -> int:
+def test_a_consumer_that_leaves_frees_its_slot() -> None:
+    async def act(engine: TransformersEngine) -> str:
         endless = request(sampling=Sampling(max_new_tokens=512, max_line_chars=1000))
         async with aclosing(engine.generate(endless)) as events:
             await anext(events)
-        await line(engine, request(1))
-        return engine.health().num_running
+        return (await line(engine, request(1))).text
 
-    assert with_engine(act) == 0
+    async def alone(engine: TransformersEngine) -> str:
+        return (await line(engine, request(1))).text
 
-
-def test_an_aborted_sequence_takes_no_further_step() -> None:
-    writer = LineWriter(
-        tiny_model(),
-        tiny_tokenizer(),
-        max_prompt_tokens=1024,
-        max_history_tokens=256,
-        max_line_s=30.0,
-        max_prefixes=1,
-    )
-    sequence = writer.start(request(), 0)
-    sequence.advance(2)
-
-    sequence.abort()
-
-    assert sequence.advance(100) == ""
-    assert sequence.num_new_tokens == 2
+    # With nobody allowed to wait, the second line needs the slot of the first.
+    assert with_engine(act, num_slots=1, max_waiting=0) == with_engine(alone)
 
 
 def test_a_consumer_that_is_slow_blocks_nobody() -> None:
@@ -152,16 +139,16 @@ def test_a_consumer_that_is_slow_blocks_nobody() -> None:
 
 
 def test_one_more_request_than_may_wait_is_refused() -> None:
-    async def act(engine: TransformersEngine) -> tuple[int, int]:
-        lines = [asyncio.create_task(line(engine, request(seed))) for seed in range(2)]
-        await asyncio.sleep(0)
-        waiting = engine.health().num_waiting
-        with pytest.raises(EngineBusy, match="1 lines already wait"):
-            await line(engine, request(2))
-        await asyncio.gather(*lines)
-        return waiting, engine.health().num_waiting
+    async def act(engine: TransformersEngine) -> list[LineDone | BaseException]:
+        return await asyncio.gather(
+            *(line(engine, request(seed)) for seed in range(3)), return_exceptions=True
+        )
 
-    assert with_engine(act, max_waiting=1) == (1, 0)
+    first, second, third = with_engine(act, num_slots=1, max_waiting=1)
+
+    assert isinstance(first, LineDone) and isinstance(second, LineDone)
+    assert second.queued_s > first.queued_s
+    assert isinstance(third, EngineBusy) and "1 lines already wait" in str(third)
 
 
 def test_leaving_the_queue_makes_room() -> None:
@@ -177,7 +164,7 @@ def test_leaving_the_queue_makes_room() -> None:
     async def alone(engine: TransformersEngine) -> str:
         return (await line(engine, request(2))).text
 
-    assert with_engine(act, max_waiting=1) == with_engine(alone)
+    assert with_engine(act, num_slots=1, max_waiting=1) == with_engine(alone)
 
 
 def test_an_empty_line_is_drawn_once_more_with_the_next_seed() -> None:
@@ -263,6 +250,99 @@ def test_closing_the_engine_ends_the_lines_it_writes() -> None:
                 await one
 
     with_engine(act)
+
+
+def test_a_line_says_whether_the_model_kept_its_form() -> None:
+    async def act(engine: TransformersEngine) -> list[LineDone]:
+        whole = request(0, sampling=Sampling(max_new_tokens=512, max_line_chars=1000))
+        cut = request(0, sampling=Sampling(max_new_tokens=40, max_line_chars=10))
+        return [await line(engine, whole), await line(engine, cut)]
+
+    whole, cut = with_engine(act)
+
+    assert (whole.finish_reason, whole.format) == ("stop", "kept")
+    assert (cut.finish_reason, cut.format) == ("length", "repaired")
+
+
+def personas_with_adapters(root: Path) -> list[Persona]:
+    """Two with adapters of their own, and one that speaks as the base model does."""
+    names = ("first", "second")
+    return [
+        publish_adapter(root, make_persona(persona_id=name), seed=seed)
+        for seed, name in enumerate(names)
+    ] + [PERSONA]
+
+
+def test_personas_in_one_batch_keep_their_adapters(tmp_path: Path) -> None:
+    wanted = [request(5, persona) for persona in personas_with_adapters(tmp_path)]
+
+    async def alone(engine: TransformersEngine) -> list[str]:
+        return [(await line(engine, one)).text for one in wanted]
+
+    async def at_once(engine: TransformersEngine) -> list[str]:
+        return [done.text for done in await asyncio.gather(*(line(engine, one) for one in wanted))]
+
+    texts = with_engine(alone, root=tmp_path)
+
+    assert with_engine(at_once, root=tmp_path) == texts
+    assert len(set(texts)) == 3
+
+
+def test_an_adapter_that_made_way_is_read_again(tmp_path: Path) -> None:
+    first, second, _ = personas_with_adapters(tmp_path)
+
+    async def act(engine: TransformersEngine) -> list[str]:
+        return [(await line(engine, request(5, one))).text for one in (first, second, first)]
+
+    before, _, after = with_engine(act, root=tmp_path, max_adapters=1)
+
+    assert before == after
+
+
+def test_more_personas_at_once_than_adapters_fit_take_turns(tmp_path: Path) -> None:
+    first, second, _ = personas_with_adapters(tmp_path)
+    wanted = [request(5, first), request(5, second)]
+
+    async def at_once(engine: TransformersEngine) -> list[str]:
+        return [done.text for done in await asyncio.gather(*(line(engine, one) for one in wanted))]
+
+    assert with_engine(at_once, root=tmp_path, max_adapters=1) == with_engine(
+        at_once, root=tmp_path
+    )
+
+
+def test_the_prefix_of_one_adapter_is_not_used_for_another(tmp_path: Path) -> None:
+    first, second, _ = personas_with_adapters(tmp_path)
+
+    async def act(engine: TransformersEngine) -> list[int]:
+        return [
+            (await line(engine, request(5, one))).num_cached_tokens
+            for one in (first, second, second)
+        ]
+
+    assert [num > 0 for num in with_engine(act, root=tmp_path)] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error_class", "reason"),
+    [
+        ({"info": {"base_revision": "other"}}, BaseModelMismatch, "serves random-0"),
+        ({"serves_in": ("bfloat16",)}, AdapterRefused, "published to be served in bfloat16"),
+        ({"config": {"use_dora": True}}, AdapterRefused, "use_dora is set"),
+        ({"weights": {}}, AdapterRefused, "nothing is given for"),
+    ],
+)
+def test_an_adapter_that_does_not_fit_is_refused(
+    tmp_path: Path, changes: dict[str, Any], error_class: type[EngineError], reason: str
+) -> None:
+    persona = publish_adapter(tmp_path, PERSONA, **changes)
+
+    async def act(engine: TransformersEngine) -> str:
+        with pytest.raises(error_class, match=reason):
+            await engine.warm(persona)
+        return (await line(engine, request(1))).text  # nobody else is affected
+
+    assert with_engine(act, root=tmp_path)
 
 
 def test_no_line_holds_half_a_character() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,10 @@ from tokenizers.models import BPE
 from transformers import Gemma3ForCausalLM, Gemma3TextConfig, PreTrainedTokenizerFast
 
 from deployments.engine.persona.transformers_engine import TransformersEngine
+from models.persona.adapter_files import AdapterFiles
+from models.storage import FolderStore
+
+TINY_REVISION = "random-0"
 
 _SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>"]
 _BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
@@ -38,16 +43,16 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def tiny_model() -> Gemma3ForCausalLM:
+def tiny_model(hidden_size: int = 32, head_dim: int = 16) -> Gemma3ForCausalLM:
     """Two layers, one of them with a sliding window shorter than the prompts of the tests."""
     config = Gemma3TextConfig(
         vocab_size=len(_PIECES),
-        hidden_size=32,
+        hidden_size=hidden_size,
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=1,
-        head_dim=16,
+        head_dim=head_dim,
         sliding_window=32,
         layer_types=["sliding_attention", "full_attention"],
         max_position_embeddings=2048,
@@ -60,8 +65,19 @@ def tiny_model() -> Gemma3ForCausalLM:
     return model
 
 
-def tiny_engine(**changes: Any) -> TransformersEngine:
-    """An engine on the tiny model; `changes` are keyword arguments of its constructor."""
+def tiny_engine(root: Path = Path("/nowhere"), **changes: Any) -> TransformersEngine:
+    """An engine on the tiny model.
+
+    Args:
+        root: storage root that holds personas with adapters.
+        changes: keyword arguments of the engine's constructor.
+    """
     return TransformersEngine(
-        tiny_model(), tiny_tokenizer(), base_model="tiny", num_threads=1, **changes
+        tiny_model(),
+        tiny_tokenizer(),
+        base_model="tiny",
+        base_revision=TINY_REVISION,
+        num_threads=1,
+        adapters=AdapterFiles([FolderStore(root)]),
+        **changes,
     )

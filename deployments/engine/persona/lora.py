@@ -1,0 +1,92 @@
+"""Adapters on a model's linear layers, a different one for every row of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor, nn
+
+from models.persona.adapter_files import Adapter, AdapterError
+
+
+@dataclass(frozen=True, eq=False)
+class BoundAdapter:
+    """An adapter ready for one model: A `(in, rank)` and B `(rank, out)` by the layer's path."""
+
+    ref: str
+    scaling: float
+    pairs: Mapping[str, tuple[Tensor, Tensor]]
+
+
+def linear_layers(model: nn.Module) -> dict[str, nn.Linear]:
+    """The layers an adapter may add to, by their paths in the model."""
+    return {path: layer for path, layer in model.named_modules() if isinstance(layer, nn.Linear)}
+
+
+def require_fit(adapter: Adapter, layers: Mapping[str, nn.Linear]) -> None:
+    """Refuse an adapter that was not made for a model of these layers.
+
+    Raises:
+        AdapterError: a layer is not in the model, has another shape, or lacks its pair.
+    """
+    modules = adapter.info.target_modules
+    wanted = {path for path in layers if path.rpartition(".")[2] in modules}
+    if missing := sorted(wanted - adapter.layers.keys()):
+        raise AdapterError(f"adapter of {adapter.ref}: nothing is given for {missing[0]}")
+    for path, pair in adapter.layers.items():
+        if (layer := layers.get(path)) is None:
+            raise AdapterError(f"adapter of {adapter.ref}: the model has no linear layer {path}")
+        num_in, num_out = pair.a.shape[1], pair.b.shape[0]
+        if (num_in, num_out) != (layer.in_features, layer.out_features):
+            raise AdapterError(
+                f"adapter of {adapter.ref}: {path} is made for {num_in} → {num_out} channels; "
+                f"the model has {layer.in_features} → {layer.out_features}"
+            )
+
+
+class AdaptedLayers:
+    """Adds to a model's linear layers what the adapter of each row adds.
+
+    The model's weights stay as they are. For one thread.
+
+    Args:
+        model: gains a hook on every linear layer.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._layers = linear_layers(model)
+        self._rows: Sequence[BoundAdapter | None] = ()
+        for path, layer in self._layers.items():
+            layer.register_forward_hook(partial(self._add, path))
+
+    def bind(self, adapter: Adapter) -> BoundAdapter:
+        """Fit an adapter to the model, in the model's precision; from any thread.
+
+        Raises:
+            AdapterError: see `require_fit`.
+        """
+        require_fit(adapter, self._layers)
+        pairs = {}
+        for path, pair in adapter.layers.items():
+            dtype = self._layers[path].weight.dtype
+            pairs[path] = (pair.a.to(dtype).T.contiguous(), pair.b.to(dtype).T.contiguous())
+        return BoundAdapter(adapter.ref, adapter.scaling, pairs)
+
+    @contextmanager
+    def using(self, rows: Sequence[BoundAdapter | None]) -> Iterator[None]:
+        """Within the block, row i of a batch is computed with the i-th adapter, if any."""
+        self._rows = rows
+        try:
+            yield
+        finally:
+            self._rows = ()
+
+    def _add(self, path: str, layer: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        """Add to `output` `(row, time, out)` in place."""
+        for row, adapter in enumerate(self._rows):
+            if adapter is not None and path in adapter.pairs:
+                a, b = adapter.pairs[path]
+                output[row].addmm_(args[0][row] @ a, b, alpha=adapter.scaling)

@@ -1,0 +1,105 @@
+"""Which model answers: the one that was asked for, or the other when that is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from deployments.engine.persona.openai_engine import ExternalLlm
+from deployments.engine.persona.protocol import LineDone, LineEvent, LineRequest
+from deployments.errors import InvalidInput, NotReady
+from deployments.persona_llm import PersonaArgs, PersonaLLM
+from models.persona.scene import Scene
+from models.storage import AwsAccess
+from tests.unit.persona.openai_server import Script, openai_server
+from tests.unit.persona.personas import make_persona
+from tests.unit.persona.tiny import tiny_model, tiny_tokenizer
+
+LOCAL = LineRequest("r", make_persona(), Scene("배가 고프다."), seed=1)
+EXTERNAL = replace(LOCAL, llm="external")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("base")
+    tiny_model().save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def persona_llm(folder: Path, url: str | None, **args: Any) -> PersonaLLM:
+    external = None if url is None else ExternalLlm(url, SecretStr("key"), "big-model")
+    settings = PersonaArgs(
+        engine="transformers", base_model="tiny", base_folder=str(folder), precision="float32"
+    ).model_dump()
+    return PersonaLLM(
+        storage_root=str(folder / "storage"),
+        access=AwsAccess(),
+        personas=[],
+        external=external,
+        **(settings | args),
+    )
+
+
+async def stop(stage: PersonaLLM) -> None:
+    """End the engine, as Serve does."""
+    closing = stage.__del__()
+    assert closing is not None
+    await closing
+
+
+async def text(events: AsyncGenerator[LineEvent]) -> str:
+    done = [event async for event in events][-1]
+    assert isinstance(done, LineDone)
+    return done.text
+
+
+def test_a_request_chooses_its_model(folder: Path) -> None:
+    async def act(url: str) -> tuple[str, str]:
+        stage = persona_llm(folder, url)
+        texts = await text(stage.generate(LOCAL)), await text(stage.generate(EXTERNAL))
+        await stop(stage)
+        return texts
+
+    with openai_server(Script(pieces=[["밖에서 왔다."]])) as url:
+        local, external = asyncio.run(act(url))
+
+    assert external == "밖에서 왔다."
+    assert local != external
+
+
+def test_no_external_model_is_the_callers_error(folder: Path) -> None:
+    async def act() -> None:
+        stage = persona_llm(folder, None)
+        with pytest.raises(InvalidInput, match="OPENAI_MODEL"):
+            await text(stage.generate(EXTERNAL))
+        await stop(stage)
+
+    asyncio.run(act())
+
+
+def test_the_external_model_answers_once_the_local_one_is_lost(folder: Path) -> None:
+    async def act(url: str) -> str:
+        stage = persona_llm(folder, url, external_fallback=True)
+        await stop(stage)
+        assert await stage.ready()
+        return await text(stage.generate(LOCAL))
+
+    with openai_server(Script(pieces=[["밖에서 왔다."]])) as url:
+        assert asyncio.run(act(url)) == "밖에서 왔다."
+
+
+def test_without_leave_to_fall_back_a_lost_engine_is_an_error(folder: Path) -> None:
+    async def act(url: str) -> None:
+        stage = persona_llm(folder, url)
+        await stop(stage)
+        await text(stage.generate(LOCAL))
+
+    with openai_server(Script()) as url, pytest.raises(NotReady):
+        asyncio.run(act(url))
