@@ -59,11 +59,12 @@ class DemandSettings:
 
     Args:
         target_use: share of the full rate that is to be in use; the rest is for bursts.
-        drain_s: seconds in which a backlog is to be gone.
+        drain_s: seconds in which a backlog is to be gone. Shorter, and a spike starts more replicas
+            than it needs, because its backlog goes on growing until the first of them are there.
     """
 
     target_use: float = 0.7
-    drain_s: float = 5.0
+    drain_s: float = 20.0
 
     def __post_init__(self) -> None:
         if not 0 < self.target_use <= 1:

@@ -57,7 +57,7 @@ class StagePolicy:
         full_rate_per_s: float,
         fixed_step_share: float,
         target_use: float = 0.7,
-        drain_s: float = 5.0,
+        drain_s: float = 20.0,
         hold_s: float = 300.0,
         backlog_per_request: float = 1.0,
     ) -> None:
