@@ -8,6 +8,7 @@ from ray import serve
 
 from deployments.errors import (
     InvalidInput,
+    NotReady,
     SpeechError,
     TextTooLong,
     UnspeakableText,
@@ -16,6 +17,8 @@ from deployments.errors import (
 from deployments.messages import PronouncedSegment, StageStats
 from models.text import errors, frontend
 from models.text.korean import pronounce_standard
+from models.zonos import segments as zonos_segments
+from models.zonos.errors import MissingLibrary
 
 
 class TextFrontend:
@@ -49,6 +52,25 @@ class TextFrontend:
         finally:
             self._num_active -= 1
 
+    async def analyze_for_zonos(
+        self, text: str, language: str, dictionary: dict[str, str]
+    ) -> list[PronouncedSegment]:
+        """The same for voices of Zonos, whose symbols and languages are others.
+
+        Args:
+            text, dictionary: see `analyze`.
+            language: see `models.zonos.symbols.zonos_language`.
+
+        Raises:
+            InvalidInput: one of its kinds.
+            NotReady: espeak-ng, or for Japanese SudachiPy, is not installed here.
+        """
+        self._num_active += 1
+        try:
+            return await asyncio.to_thread(analyze_for_zonos, text, language, dictionary)
+        finally:
+            self._num_active -= 1
+
     async def stats(self) -> StageStats:
         """Texts that are being read."""
         return StageStats(self._num_active, waiting=0, queued_audio_s=0.0)
@@ -61,6 +83,19 @@ def analyze(text: str, language: str, dictionary: dict[str, str]) -> list[Pronou
     except errors.TextError as error:
         raise to_speech_error(error) from error
     return [PronouncedSegment(segment, pronounce_standard(segment.reading)) for segment in segments]
+
+
+def analyze_for_zonos(
+    text: str, language: str, dictionary: dict[str, str]
+) -> list[PronouncedSegment]:
+    """See `TextFrontend.analyze_for_zonos`."""
+    try:
+        segments = zonos_segments.analyze(text, language, dictionary)
+    except errors.TextError as error:
+        raise to_speech_error(error) from error
+    except MissingLibrary as error:
+        raise NotReady(str(error)) from error
+    return [PronouncedSegment(segment, segment.reading) for segment in segments]
 
 
 def to_speech_error(error: errors.TextError) -> SpeechError:

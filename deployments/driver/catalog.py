@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
+from torch import Tensor
 
+from deployments.driver.controls import NO_CONTROLS, Controls
 from deployments.driver.emotion import Emotion, Weights, main_emotion, nearest_emotion
 from deployments.errors import (
     DamagedRecord,
@@ -24,7 +26,7 @@ from deployments.errors import (
 )
 from models.gpt_sovits import published
 from models.gpt_sovits.pipeline import ReferenceFeatures
-from models.gpt_sovits.published import EmotionName, PublishedVoice
+from models.gpt_sovits.published import EMOTION_NAMES, EmotionName, PublishedVoice
 from models.kokoro import voice as kokoro
 from models.kokoro.voice import KokoroVoice
 from models.persona.persona import Persona
@@ -38,6 +40,12 @@ from models.storage import (
     UnknownRecord,
     VersionedRecords,
 )
+from models.text.errors import TextError
+from models.zonos import published as zonos
+from models.zonos.conditions import Conditions
+from models.zonos.emotion import emotion_vector
+from models.zonos.published import PublishedZonosVoice
+from models.zonos.symbols import zonos_language
 
 Item = TypeVar("Item")
 
@@ -65,6 +73,8 @@ class Style:
         seed: the same text in the same style sounds the same.
         streaming: `exact` is the same whole or in chunks; `early` begins before a segment's tokens
             are complete, where an engine has any, and sounds a little different.
+        conditions: what a Zonos voice is told besides its speaker and its language; None for
+            voices of other engines.
     """
 
     language: str
@@ -74,6 +84,7 @@ class Style:
     dictionary: dict[str, str]
     seed: int
     streaming: Streaming = "exact"
+    conditions: Conditions | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,8 @@ class Voice:
 
     Args:
         emotion_choices: what it can be asked for, each as weights over the eight names: variants of
-            a Kokoro voice, reference clips of a GPT-SoVITS voice.
+            a Kokoro voice, reference clips of a GPT-SoVITS voice; all eight of a Zonos voice, which
+            takes any weights of them.
         settings: what its engine needs to know.
         owner: id of the API key that registered it; None for everyone's.
     """
@@ -94,7 +106,7 @@ class Voice:
     description: str
     licence: str
     created_at: str
-    settings: KokoroVoice | PublishedVoice
+    settings: KokoroVoice | PublishedVoice | PublishedZonosVoice
     owner: str | None = None
 
     @classmethod
@@ -107,7 +119,10 @@ class Voice:
                 return _kokoro_voice(record, document)
             case published.ENGINE:
                 return _gpt_sovits_voice(record, published.voice_from_json(content))
-        raise ValueError(f"its engine is {engine!r}, not {kokoro.ENGINE} or {published.ENGINE}")
+            case zonos.ENGINE:
+                return _zonos_voice(record, zonos.zonos_voice_from_json(content))
+        known = f"{kokoro.ENGINE}, {published.ENGINE}, {zonos.ENGINE}"
+        raise ValueError(f"its engine is {engine!r}; known: {known}")
 
     @property
     def emotions(self) -> tuple[str, ...]:
@@ -122,19 +137,17 @@ class Voice:
         dictionary: dict[str, str] | None = None,
         seed: int | None = None,
         streaming: Streaming = "exact",
+        controls: Controls = NO_CONTROLS,
     ) -> Style:
         """How this voice is to speak; a seed is drawn where none is given.
 
         Raises:
             UnsupportedLanguage: the voice does not speak it.
             UnsupportedEmotion: no such emotion; a voice uses the nearest it has.
-            InvalidInput: the seed does not fit 64 bits with a sign.
+            InvalidInput: the seed does not fit 64 bits with a sign; or a control is out of range,
+                or one that the voice's engine does not have.
         """
-        if language != self.language:
-            raise UnsupportedLanguage(
-                f"voice {self.record} does not speak {language!r}; it speaks {self.language!r}",
-                {"supported": [self.language]},
-            )
+        self._require_language(language)
         if seed is not None and seed not in _SEEDS:
             raise InvalidInput(f"seed {seed} does not fit 64 bits with a sign")
         emotion_idx = nearest_emotion(emotion, self.emotion_choices)
@@ -146,7 +159,48 @@ class Voice:
             dictionary=dictionary or {},
             seed=secrets.randbits(_DRAWN_SEED_BITS) if seed is None else seed,
             streaming=streaming,
+            conditions=self._conditions(emotion, speed, controls),
         )
+
+    def _require_language(self, language: str) -> None:
+        """A Zonos voice speaks every language of its engine, any other one its own."""
+        if self.engine == zonos.ENGINE:
+            try:
+                zonos_language(language)
+            except TextError as error:
+                raise UnsupportedLanguage(str(error)) from error
+        elif language != self.language:
+            raise UnsupportedLanguage(
+                f"voice {self.record} does not speak {language!r}; it speaks {self.language!r}",
+                {"supported": [self.language]},
+            )
+
+    def _conditions(self, emotion: Emotion, speed: float, controls: Controls) -> Conditions | None:
+        if self.engine == zonos.ENGINE:
+            return _zonos_conditions(emotion, speed, controls)
+        if controls.given:
+            raise InvalidInput(
+                f"voice {self.record} is of engine {self.engine}, which has no "
+                f"{controls.given[0]}; {zonos.ENGINE} has"
+            )
+        return None
+
+
+def _zonos_conditions(emotion: Emotion, speed: float, controls: Controls) -> Conditions:
+    """The controls that are given, else the reference's defaults; speed is a matter of rate."""
+    defaults = Conditions(language_id=None)
+    assert defaults.speaking_rate is not None
+    rate = defaults.speaking_rate if controls.speaking_rate is None else controls.speaking_rate
+    try:
+        return Conditions(
+            language_id=None,
+            emotion=emotion_vector(emotion),
+            fmax_hz=defaults.fmax_hz if controls.fmax is None else controls.fmax,
+            pitch_std=defaults.pitch_std if controls.pitch_std is None else controls.pitch_std,
+            speaking_rate=rate * speed,
+        )
+    except ValueError as error:
+        raise InvalidInput(str(error)) from error
 
 
 def _kokoro_voice(record: RecordId, document: dict[str, Any]) -> Voice:
@@ -169,6 +223,20 @@ def _gpt_sovits_voice(record: RecordId, settings: PublishedVoice) -> Voice:
         engine=settings.engine,
         language=settings.language,
         emotion_choices=tuple(reference.emotions for reference in settings.references),
+        description=settings.description,
+        licence=settings.licence,
+        created_at=settings.created_at,
+        settings=settings,
+        owner=settings.owner,
+    )
+
+
+def _zonos_voice(record: RecordId, settings: PublishedZonosVoice) -> Voice:
+    return Voice(
+        record=record,
+        engine=settings.engine,
+        language=settings.language,
+        emotion_choices=tuple({name: 1.0} for name in EMOTION_NAMES),
         description=settings.description,
         licence=settings.licence,
         created_at=settings.created_at,
@@ -215,6 +283,7 @@ class Catalog:
         self._voice_cache: dict[RecordId, Voice] = {}
         self._persona_cache: dict[RecordId, Persona] = {}
         self._features: OrderedDict[str, ReferenceFeatures] = OrderedDict()
+        self._speakers: OrderedDict[str, Tensor] = OrderedDict()
 
     def voices(self) -> list[Voice]:
         """The newest version of every voice; one that can't be read is logged and left out."""
@@ -252,6 +321,25 @@ class Catalog:
             if len(self._features) > _MAX_CACHED_FEATURES:
                 self._features.popitem(last=False)
         return features
+
+    def zonos_checkpoints(self) -> list[str]:
+        """`id@version` of the weights of all Zonos voices, sorted."""
+        settings = [voice.settings for voice in self.voices()]
+        return sorted(
+            {each.checkpoint for each in settings if isinstance(each, PublishedZonosVoice)}
+        )
+
+    def speaker(self, voice: Voice) -> Tensor:
+        """The (128,) numbers of a Zonos voice's speaker; raises as `features` does."""
+        key = f"voices/{voice.record.name}/{voice.record.version}/{zonos.SPEAKER_NAME}"
+        speaker = self._speakers.get(key)
+        if speaker is None:
+            with _damage_named("voice", voice.record):
+                speaker = zonos.speaker_from_bytes(self._read_file(voice, key))
+            self._speakers[key] = speaker
+            if len(self._speakers) > _MAX_CACHED_FEATURES:
+                self._speakers.popitem(last=False)
+        return speaker
 
     def _read_file(self, voice: Voice, key: str) -> bytes:
         try:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +13,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.driver.catalog import Catalog, Style, Voice
 from deployments.driver.loudness import apply_gain, gain_to_target
+from deployments.driver.measured_gain import MEASURED_TEXTS, MeasuredGains
 from deployments.driver.retry import repeated
 from deployments.driver.speech_engine import Utterance, Waveform
 from deployments.driver.two_stages import TwoStageRequest, TwoStages
@@ -23,10 +21,7 @@ from deployments.engine.speech.protocol import SAMPLE_RATE
 from deployments.messages import PronouncedSegment
 from models.gpt_sovits.published import PublishedVoice
 
-# Long enough for BS.1770's gating, short enough to wait for.
-_MEASURED_TEXT = {"ko": "안녕하세요, 만나서 반갑습니다.", "en": "Hello, nice to meet you."}
 _MEASURED_SEED = 0
-_MAX_GAINS = 1024
 
 
 class GptSovitsEngine:
@@ -52,7 +47,7 @@ class GptSovitsEngine:
         self._stages = TwoStages(semantic_decoder, vocoder)
         self._text_frontend = text_frontend
         self._catalog = catalog
-        self._gains: OrderedDict[tuple[str, int], asyncio.Task[float]] = OrderedDict()
+        self._gains = MeasuredGains()
 
     async def speak(self, utterance: Utterance) -> AsyncGenerator[Waveform]:
         """See `SpeechEngine`; exact chunks last 0.4 s first, then up to 2 s, early ones 0.6 s."""
@@ -86,30 +81,15 @@ class GptSovitsEngine:
         )
 
     async def _gain(self, voice: Voice, emotion_idx: int) -> float:
-        """Measured when the first asks, for all who wait; a failure is not kept."""
-        key = (str(voice.record), emotion_idx)
-        if key not in self._gains:
-            # Serve cancels the calls of a request whose client leaves, and finds them through the
-            # context: in one of its own, a measurement outlives who asked first.
-            measuring = asyncio.create_task(
-                self._measure_gain(voice, emotion_idx), context=contextvars.Context()
-            )
-            measuring.add_done_callback(partial(self._forget_failure, key))
-            self._gains[key] = measuring
-            if len(self._gains) > _MAX_GAINS:
-                self._gains.popitem(last=False)
-        return await asyncio.shield(self._gains[key])
-
-    def _forget_failure(self, key: tuple[str, int], measuring: asyncio.Task[float]) -> None:
-        is_failed = measuring.cancelled() or measuring.exception() is not None
-        if is_failed and self._gains.get(key) is measuring:
-            del self._gains[key]
+        return await self._gains.of(
+            (voice.record, emotion_idx), lambda: self._measure_gain(voice, emotion_idx)
+        )
 
     async def _measure_gain(self, voice: Voice, emotion_idx: int) -> float:
         segments: list[PronouncedSegment] = await repeated(
             "TextFrontend",
             lambda: self._text_frontend.analyze.remote(
-                _MEASURED_TEXT.get(voice.language, _MEASURED_TEXT["ko"]), voice.language, {}
+                MEASURED_TEXTS.get(voice.language, MEASURED_TEXTS["ko"]), voice.language, {}
             ),
         )
         chunks = []

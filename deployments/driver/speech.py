@@ -13,6 +13,7 @@ import numpy as np
 from ray.serve.handle import DeploymentHandle
 
 from deployments.driver.catalog import Catalog, Style, Voice
+from deployments.driver.continuity import Link, linked
 from deployments.driver.gpt_sovits_engine import GptSovitsEngine
 from deployments.driver.iteration import closing
 from deployments.driver.kokoro_engine import KokoroEngine
@@ -21,11 +22,14 @@ from deployments.driver.request_context import current_timings
 from deployments.driver.resampling import resampled
 from deployments.driver.retry import repeated
 from deployments.driver.speech_engine import SpeechEngine, Utterance, Waveform
+from deployments.driver.zonos_engine import ZonosEngine
 from deployments.engine.batching.priority import Priority
+from deployments.errors import NotReady
 from deployments.messages import PronouncedSegment
 from deployments.metrics import RequestMetrics
 from models.gpt_sovits import published
 from models.kokoro import voice as kokoro
+from models.zonos import published as zonos
 
 SAMPLE_RATE = 24_000
 """Hz of a reply that asks for no other; OpenAI's `pcm` has this rate."""
@@ -72,18 +76,21 @@ class Speech:
 
     async def prepare(self, voice: Voice, style: Style) -> None:
         """Do ahead what the first request of a voice and emotion would wait for."""
-        await self._engines[voice.engine].prepare(voice, style)
+        await self._engine_of(voice).prepare(voice, style)
 
     async def analyze(self, text: str, style: Style) -> list[PronouncedSegment]:
         """The segments of a text.
 
         Raises:
             InvalidInput: it can't be spoken.
+            NotReady: what reads it is not installed.
         """
+        is_for_zonos = style.conditions is not None
+        frontend = self._text_frontend
+        method = frontend.analyze_for_zonos if is_for_zonos else frontend.analyze
         with current_timings().measure("text"):
             segments: list[PronouncedSegment] = await repeated(
-                "TextFrontend",
-                lambda: self._text_frontend.analyze.remote(text, style.language, style.dictionary),
+                "TextFrontend", lambda: method.remote(text, style.language, style.dictionary)
             )
         return segments
 
@@ -125,7 +132,8 @@ class Speech:
         """Speak segments in order.
 
         The next segment is being made while one is delivered: it is in S1 while this one is in S2.
-        A segment's audio depends on nothing but its text, its index, the voice and the style.
+        A segment's audio depends on nothing but its text, its index, the voice and the style; with
+        engines that go on from what was said, on the segments before it as well.
 
         Args:
             sample_rate: Hz of the audio; an engine's own rate is converted, segment by segment.
@@ -133,13 +141,16 @@ class Speech:
 
         Returns:
             Pieces to be played one after the other; closing the iterator ends all work.
-        """
-        engine = self._engines[voice.engine]
 
-        async def speak(numbered: tuple[int, PronouncedSegment]) -> AsyncGenerator[SpokenChunk]:
-            index, segment = numbered
+        Raises:
+            NotReady: the voice's engine is not part of this service.
+        """
+        engine = self._engine_of(voice)
+
+        async def speak(place: tuple[int, PronouncedSegment, Link]) -> AsyncGenerator[SpokenChunk]:
+            index, segment, link = place
             seed = segment_seed(style.seed, index)
-            utterance = Utterance(segment, voice, style, seed, self._priority)
+            utterance = Utterance(segment, voice, style, seed, self._priority, link)
             async with (
                 aclosing(engine.speak(utterance)) as waveforms,
                 aclosing(resampled(waveforms, engine.sample_rate, sample_rate)) as chunks,
@@ -149,12 +160,20 @@ class Speech:
             yield SpokenChunk(index, segment, np.zeros(0, np.float32), is_last=True)
 
         return self._metrics.measured(
-            in_order(_numbered(segments), speak),
+            in_order(linked(segments), speak),
             route=route,
             engine=voice.engine,
             voice=voice.record.name,
             sample_rate=sample_rate,
         )
+
+    def _engine_of(self, voice: Voice) -> SpeechEngine:
+        engine = self._engines.get(voice.engine)
+        if engine is None:
+            raise NotReady(
+                f"voice {voice.record} is of engine {voice.engine}, which this service does not run"
+            )
+        return engine
 
 
 def speech_over(
@@ -164,18 +183,23 @@ def speech_over(
     vocoder: DeploymentHandle[Any],
     catalog: Catalog,
     *,
+    zonos_backbone: DeploymentHandle[Any] | None = None,
+    zonos_decoder: DeploymentHandle[Any] | None = None,
     metrics: RequestMetrics,
     priority: Priority = "interactive",
 ) -> Speech:
     """A driver of all speech engines of the graph, by the handles of their stages.
 
     Args:
+        zonos_backbone, zonos_decoder: None where the service runs no Zonos.
         metrics, priority: see `Speech`.
     """
     engines: dict[str, SpeechEngine] = {
         kokoro.ENGINE: KokoroEngine(kokoro_voice),
         published.ENGINE: GptSovitsEngine(semantic_decoder, vocoder, text_frontend, catalog),
     }
+    if zonos_backbone is not None and zonos_decoder is not None:
+        engines[zonos.ENGINE] = ZonosEngine(zonos_backbone, zonos_decoder, text_frontend, catalog)
     return Speech(text_frontend, engines, metrics, priority)
 
 
@@ -183,13 +207,3 @@ def segment_seed(seed: int, index: int) -> int:
     """The seed of one segment: neighbours share nothing, and any process derives the same."""
     digest = hashlib.blake2b(struct.pack("<qq", seed, index), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
-
-
-async def _numbered(
-    segments: AsyncIterator[PronouncedSegment],
-) -> AsyncGenerator[tuple[int, PronouncedSegment]]:
-    index = 0
-    async with closing(segments):
-        async for segment in segments:
-            yield index, segment
-            index += 1

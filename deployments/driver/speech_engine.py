@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deployments.driver.catalog import Style, Voice
+from deployments.driver.continuity import Link
 from deployments.engine.batching.priority import Priority
 from deployments.messages import PronouncedSegment
 
@@ -23,6 +24,7 @@ class Utterance:
     Args:
         seed: of this segment; the same utterance sounds the same.
         priority: whether somebody listens; changes nothing about the sound.
+        link: its place in the text, for engines that go on from what was said; None if it has none.
     """
 
     segment: PronouncedSegment
@@ -30,6 +32,7 @@ class Utterance:
     style: Style
     seed: int
     priority: Priority = "interactive"
+    link: Link | None = None
 
 
 class SpeechEngine(Protocol):

@@ -17,8 +17,8 @@ from models.text.korean.folding import fold
 from models.text.reading import Piece
 from models.text.splitting import SplitLimits, split_spans
 from models.zonos.phonemes import phonemize
-from models.zonos.symbols import ids_of
-from models.zonos.text import spoken_form, zonos_language
+from models.zonos.symbols import ids_of, zonos_language
+from models.zonos.text import spoken_form
 
 LIMITS = SplitLimits(max_chars=100, min_chars=6, first_chars=None)
 """Zonos speaks no more than 30 s at once. A first segment need not be short: it streams."""

@@ -8,6 +8,8 @@ from importlib.resources import files
 from models.text.errors import UnsupportedLanguage
 
 NUM_SYMBOLS = 189
+_SHORT_CODES = {"en": "en-us", "fr": "fr-fr", "zh": "cmn"}
+
 UNKNOWN, BEGIN, END, SPACE = 1, 2, 3, 21
 
 
@@ -31,6 +33,23 @@ def language_id(language: str) -> int:
             f"language {language[:16]!r} is not known to Zonos; known: {', '.join(ids)}"
         )
     return ids[language]
+
+
+def zonos_language(language: str, text: str = "") -> str:
+    """The code Zonos knows a language by: that of espeak-ng, as which `en` is American.
+
+    Args:
+        language: such a code, a short form, or ``auto``: Korean where there is Hangul in the text,
+            else English.
+
+    Raises:
+        UnsupportedLanguage: Zonos has no such language; the message lists those it has.
+    """
+    if language == "auto":
+        language = "ko" if any("가" <= char <= "힣" for char in text) else "en"
+    code = _SHORT_CODES.get(language, language)
+    language_id(code)
+    return code
 
 
 def ids_of(phonemes: Iterable[str]) -> list[int]:

@@ -14,26 +14,7 @@ from models.text.korean import normalize
 from models.zonos.japanese import japanese_reading
 from models.zonos.phonemes import phonemize
 from models.zonos.reference_text import expand_numbers
-from models.zonos.symbols import ids_of, language_id
-
-_SHORT_CODES = {"en": "en-us", "fr": "fr-fr", "zh": "cmn"}
-
-
-def zonos_language(language: str, text: str = "") -> str:
-    """The code Zonos knows a language by: that of espeak-ng, as which `en` is American.
-
-    Args:
-        language: such a code, a short form, or ``auto``: Korean where there is Hangul in the text,
-            else English.
-
-    Raises:
-        UnsupportedLanguage: Zonos has no such language; the message lists those it has.
-    """
-    if language == "auto":
-        language = "ko" if any("가" <= char <= "힣" for char in text) else "en"
-    code = _SHORT_CODES.get(language, language)
-    language_id(code)
-    return code
+from models.zonos.symbols import ids_of, zonos_language
 
 
 def phoneme_ids(text: str, language: str) -> list[int]:

@@ -9,8 +9,8 @@ from models.zonos.errors import MissingLibrary
 from models.zonos.espeak import Espeak
 from models.zonos.japanese import kanji_number
 from models.zonos.phonemes import phonemize
-from models.zonos.symbols import BEGIN, END, UNKNOWN, ids_of
-from models.zonos.text import phoneme_ids, reference_spoken_form, spoken_form, zonos_language
+from models.zonos.symbols import BEGIN, END, UNKNOWN, ids_of, zonos_language
+from models.zonos.text import phoneme_ids, reference_spoken_form, spoken_form
 from tests.parity.zonos.libraries import needs_espeak
 
 
