@@ -33,3 +33,8 @@ def test_an_empty_scene_and_an_empty_turn_are_refused() -> None:
     body = AssistantRequest(prompt="회의", history=[Turn(role="user", text=" ")])
     with pytest.raises(InvalidInput, match="empty"):
         line_request(body, PERSONA)
+
+
+def test_a_request_says_who_writes_the_line() -> None:
+    asked = [AssistantRequest(prompt="밥", llm="external"), AssistantRequest(prompt="밥")]
+    assert [line_request(body, PERSONA).llm for body in asked] == ["external", "local"]

@@ -2,8 +2,9 @@ import os
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
+from deployments.engine.persona.openai_engine import ExternalLlm
 from models.storage import AwsAccess
 from serve_app.settings import CHECKOUT, Settings
 
@@ -95,3 +96,23 @@ def test_a_dotenv_file_is_read(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("S3_BUCKET_NAME=from-file\nPORT=\n")
     settings = Settings(_env_file=tmp_path / ".env")  # type: ignore[call-arg]
     assert (settings.storage_root, settings.port) == ("s3://from-file/baewoo", 8000)
+
+
+def test_without_a_model_no_language_model_elsewhere_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = settings_from(monkeypatch, OPENAI_API_KEY="key", OPENAI_BASE_URL="http://x/v1")
+    assert settings.external_llm() is None
+
+
+def test_a_language_model_elsewhere_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_from(
+        monkeypatch, OPENAI_API_KEY="key", OPENAI_BASE_URL="http://x/v1", OPENAI_MODEL="big"
+    )
+    assert settings.external_llm() == ExternalLlm("http://x/v1", SecretStr("key"), "big")
+    assert "key" not in repr(settings.external_llm()).replace("api_key", "")
+
+
+def test_openais_own_server_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="OPENAI_MODEL is set"):
+        settings_from(monkeypatch, OPENAI_MODEL="big").external_llm()
