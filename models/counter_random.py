@@ -81,14 +81,19 @@ def normal(seeds: Tensor, steps: Tensor, num: int) -> Tensor:
 
 def _philox_rounds(even: Tensor, odd: Tensor, keys: Tensor) -> Tensor:
     """Ten Philox rounds. Pairs are (2, batch, block), keys (2, batch, 1); (batch, block, 4) out."""
-    multipliers = torch.tensor(_MULTIPLIERS, device=even.device).view(2, 1, 1)
-    increments = torch.tensor(_KEY_INCREMENTS, device=even.device).view(2, 1, 1)
+    multipliers = _constants(_MULTIPLIERS, even.device)
+    increments = _constants(_KEY_INCREMENTS, even.device)
     for round_idx in range(_ROUNDS):
         # int64 products wrap modulo 2**64, which leaves the bits of the unsigned product.
         products = (even * multipliers).flip(0)
         even = ((products >> 32) & _WORD) ^ odd ^ ((keys + round_idx * increments) & _WORD)
         odd = products & _WORD
     return torch.stack((even[0], odd[0], even[1], odd[1]), dim=2)
+
+
+def _constants(pair: tuple[int, int], device: torch.device) -> Tensor:
+    """(2, 1, 1) int64, filled on the device: a copy from the host could not be captured there."""
+    return torch.stack([torch.full((1, 1), value, device=device) for value in pair])
 
 
 def _low_and_high(values: Tensor) -> Tensor:

@@ -179,12 +179,26 @@ class S1Decoder:
             ],
             device=self.device,
         )
-        hidden = F.embedding(tokens.to(self.device), self.token_embedding)
-        hidden = self._add_positions(hidden, audio_positions, self.audio_position_scale)
         num_padding = -len(slots) % self.row_bucket
         attention = _DecodeAttention(cache, slots, positions, num_padding)
+        return self.advance(tokens.to(self.device), audio_positions, attention)
+
+    def advance(self, tokens: Tensor, audio_positions: Tensor, attention: Attention) -> Tensor:
+        """One token a row through all layers; ``decode`` without its bookkeeping.
+
+        Args:
+            tokens: (row,) int64 on the decoder's device.
+            audio_positions: (row,) int64, each token's place among the audio tokens.
+            attention: writes the cache and reads it, for the rows padded to the row bucket.
+
+        Returns:
+            (row, vocab) float32.
+        """
+        hidden = F.embedding(tokens, self.token_embedding)
+        hidden = self._add_positions(hidden, audio_positions, self.audio_position_scale)
+        num_padding = -len(tokens) % self.row_bucket
         hidden = self._run_layers(F.pad(hidden, (0, 0, 0, num_padding)), attention)
-        return self._logits(hidden)[: len(slots)]
+        return self._logits(hidden)[: len(tokens)]
 
     def replay(self, tokens: Tensor, cache: KVCache, slot: int) -> Tensor:
         """Append tokens that were generated before, e.g. by a replica that died.

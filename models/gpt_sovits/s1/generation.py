@@ -10,6 +10,7 @@ from torch import Tensor
 from models.gpt_sovits.s1.decoder import S1Decoder
 from models.gpt_sovits.s1.kv_cache import KVCache
 from models.gpt_sovits.s1.sampling import SamplingRows, SamplingSettings, sample
+from models.gpt_sovits.s1.static_step import SlotState, StaticSteps
 
 # The reference stops after 1,500 tokens: a minute at 25 tokens a second.
 MAX_NEW_TOKENS = 1500
@@ -79,19 +80,40 @@ class DecodingBatch:
         decoder: shared, read-only.
         num_slots: sequences at most.
         capacity: cache positions per sequence (see ``S1Request.max_positions``).
+        has_static_steps: whether steps have fixed shapes (see ``static_step``), which pays off on a
+            GPU, where they are captured; None for where that is.
     """
 
-    def __init__(self, decoder: S1Decoder, num_slots: int, capacity: int) -> None:
+    def __init__(
+        self,
+        decoder: S1Decoder,
+        num_slots: int,
+        capacity: int,
+        has_static_steps: bool | None = None,
+    ) -> None:
         self.decoder = decoder
-        self.cache: KVCache = decoder.new_cache(num_slots, capacity)
-        vocab_size = decoder.config.vocab_size
         device = decoder.device
+        if has_static_steps is None:
+            has_static_steps = device.type == "cuda"
+        self._num_slots = num_slots
+        num_rows = num_slots + has_static_steps  # and the scratch slot
+        self.cache: KVCache = decoder.new_cache(num_rows, capacity)
+        vocab_size = decoder.config.vocab_size
         self._requests: dict[int, S1Request] = {}
-        self._steps = torch.zeros(num_slots, dtype=torch.int64, device=device)
-        self._seeds = torch.zeros(num_slots, dtype=torch.int64, device=device)
-        self._is_seen = torch.zeros(num_slots, vocab_size, dtype=torch.bool, device=device)
-        self._logits = torch.zeros(num_slots, vocab_size, device=device)
+        self._steps = torch.zeros(num_rows, dtype=torch.int64, device=device)
+        self._seeds = torch.zeros(num_rows, dtype=torch.int64, device=device)
+        self._is_seen = torch.zeros(num_rows, vocab_size, dtype=torch.bool, device=device)
+        self._logits = torch.zeros(num_rows, vocab_size, device=device)
         self._settings: SamplingRows | None = None  # of the active slots; None after a change
+        self._static_steps = (
+            StaticSteps(
+                decoder,
+                self.cache,
+                SlotState(self._logits, self._seeds, self._steps, self._is_seen),
+            )
+            if has_static_steps
+            else None
+        )
 
     @property
     def active_slots(self) -> list[int]:
@@ -100,7 +122,7 @@ class DecodingBatch:
 
     @property
     def num_free_slots(self) -> int:
-        return self.cache.num_slots - len(self._requests)
+        return self._num_slots - len(self._requests)
 
     def join(self, request: S1Request) -> int:
         """Prefill the request and let it take part in the next step.
@@ -112,13 +134,13 @@ class DecodingBatch:
             ValueError: no slot is free, or the request does not fit or is malformed.
         """
         if self.num_free_slots == 0:
-            raise ValueError(f"all {self.cache.num_slots} slots are taken")
+            raise ValueError(f"all {self._num_slots} slots are taken")
         if request.max_positions > self.cache.capacity:
             raise ValueError(
                 f"the request may need {request.max_positions} positions; "
                 f"the cache has {self.cache.capacity} per sequence"
             )
-        slot = next(s for s in range(self.cache.num_slots) if s not in self._requests)
+        slot = next(s for s in range(self._num_slots) if s not in self._requests)
         logits = self.decoder.prefill(
             request.phoneme_ids, request.bert_features, request.prompt_tokens, self.cache, slot
         )
@@ -154,6 +176,8 @@ class DecodingBatch:
         slots = self.active_slots
         if not slots:
             return []
+        if self._static_steps is not None:
+            return self._static_step(self._static_steps, slots)
         rows = torch.tensor(slots, device=self.decoder.device)
         logits = self._logits[rows]
         sampled = sample(
@@ -178,6 +202,32 @@ class DecodingBatch:
         ]
         self._decode_unfinished(results)
         return results
+
+    def _static_step(self, steps: StaticSteps, slots: list[int]) -> list[StepResult]:
+        drawn = steps.step(slots, [self._requests[slot].sampling for slot in slots])
+        results = [
+            self._result(slot, is_finite, token, is_end, num_new)
+            for slot, is_finite, token, is_end, num_new in zip(
+                slots,
+                drawn.is_finite,
+                drawn.tokens,
+                drawn.is_end,
+                (self._num_generated(slot) for slot in slots),
+                strict=True,
+            )
+        ]
+        for result in results:
+            if result.finish_reason is not None:
+                self._remove(result.slot)
+            else:
+                self.cache.advance([result.slot])
+        return results
+
+    def _num_generated(self, slot: int) -> int:
+        """Tokens that a sequence has with the one of this step; a prefix counts."""
+        request = self._requests[slot]
+        num_known = len(request.phoneme_ids) + len(request.prompt_tokens)
+        return self.cache.lengths[slot] - num_known + 1
 
     def _result(
         self, slot: int, is_finite: bool, token: int, is_end: bool, num_new: int
