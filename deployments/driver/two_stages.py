@@ -90,7 +90,12 @@ class TwoStages:
             current_timings().add("s2", time.perf_counter() - started)
 
     async def speak_early(self, request: TwoStageRequest) -> AsyncGenerator[Waveform]:
-        """Chunks of (samples,) at 32 kHz while tokens are being generated (the early mode)."""
+        """Chunks of (samples,) at 32 kHz while tokens are being generated (the early mode).
+
+        A death of either stage changes no sample here as well: tokens are grouped by their number,
+        not by how they travelled, and S2 remembers nothing, as each call brings what the one
+        before held back. Beyond repair the stream ends with `NotReady`, behind what was right.
+        """
         tokens: tuple[int, ...] = ()
         held_back: EarlyChunk | None = None
         async with aclosing(self._token_chunks(request)) as chunks:

@@ -12,6 +12,8 @@ import ray
 from ray import serve
 
 from deployments.engine.speech.protocol import (
+    EarlyAudio,
+    EarlyRequest,
     SemanticRequest,
     TokenChunk,
     Waveform,
@@ -71,7 +73,7 @@ class FragileDecoder(SemanticDecoder):
 
 
 class FragileVocoder(Vocoder):
-    """S2 that may die after its first chunk."""
+    """S2 that may die after its first chunk, or instead of an early one."""
 
     async def synthesize(self, request: WaveformRequest) -> AsyncGenerator[Waveform]:
         signals = ray.get_actor(SIGNALS)
@@ -81,6 +83,11 @@ class FragileVocoder(Vocoder):
             if is_doomed:
                 await signals.wait_until_heard.remote("Vocoder")
                 os._exit(1)
+
+    async def synthesize_early(self, request: EarlyRequest) -> EarlyAudio:
+        if await ray.get_actor(SIGNALS).begin.remote("Vocoder", request):
+            os._exit(1)
+        return await super().synthesize_early(request)
 
 
 @serve.deployment(ray_actor_options={"num_cpus": 0})

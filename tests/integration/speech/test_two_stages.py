@@ -193,3 +193,23 @@ def test_a_replica_that_dies_in_the_middle_is_not_heard(graph: Graph, stage: str
         assert (first.skip_samples, last.skip_samples > 0) == (0, True)
     else:
         assert (first.generated_prefix, len(last.generated_prefix) >= 5) == ((), True)
+
+
+@pytest.mark.parametrize("stage", ["SemanticDecoder", "Vocoder"])
+def test_a_replica_that_dies_in_early_mode_is_not_heard(graph: Graph, stage: str) -> None:
+    request = request_of(2, 20, "endless@1")
+
+    async def scenario() -> Waveform:
+        if stage == "SemanticDecoder":
+            await graph.signals.doom.remote(stage)
+        chunks = []
+        async with aclosing(graph.stages().speak_early(request)) as waveforms:
+            async for waveform in waveforms:
+                chunks.append(waveform)
+                if stage == "Vocoder" and len(chunks) == 1:
+                    await graph.signals.doom.remote(stage)
+        assert len(await graph.signals.requests.remote(stage)) >= 2
+        return np.concatenate(chunks)
+
+    heard = asyncio.run(scenario())
+    np.testing.assert_array_equal(heard, spoken_alone(graph, request, speak_early))
