@@ -38,19 +38,19 @@ class RunnerResult(Protocol[Token_co]):
         when what was computed for it is no number; that is its end as well."""
 
 
-class Runner(Protocol[Request_contra, Token_co]):
+class Runner(Protocol[Request_contra, Token]):
     """Computes the sequences of one checkpoint, each in a slot of its own."""
 
     def join(self, request: Request_contra) -> int:
         """Prefill; the slot it got. `ValueError` if the request is malformed or does not fit."""
 
-    def resume(self, request: Request_contra, tokens: SequenceOf[Token_co]) -> int:
+    def resume(self, request: Request_contra, tokens: SequenceOf[Token]) -> int:
         """`join`, and go on behind all tokens that the sequence has, as if it never stopped."""
 
     def leave(self, slot: int) -> None:
         """Free a slot whose sequence has not ended; `ValueError` if there is none."""
 
-    def step(self) -> SequenceOf[RunnerResult[Token_co]]:
+    def step(self) -> SequenceOf[RunnerResult[Token]]:
         """A token each for all sequences, or some of them; those that end free their slots."""
 
 

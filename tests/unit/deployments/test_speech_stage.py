@@ -5,7 +5,14 @@ import pytest
 from deployments.engine.batching.scheduler import QueueFull
 from deployments.engine.batching.stepping import EngineStopped
 from deployments.engine.speech.checkpoint_files import CheckpointUnusable
-from deployments.errors import DamagedRecord, InvalidInput, NotReady, Overloaded, SpeechError
+from deployments.errors import (
+    DamagedRecord,
+    GenerationFailed,
+    InvalidInput,
+    NotReady,
+    Overloaded,
+    SpeechError,
+)
 from deployments.speech_stage import Preloading, speech_errors
 from models.storage import StorageUnavailable
 
@@ -25,6 +32,16 @@ def test_what_an_engine_raises_is_told_with_its_reason(
 ) -> None:
     with pytest.raises(told, match=str(raised)), speech_errors():
         raise raised
+
+
+def test_a_failure_that_nobody_foresaw_is_told_without_its_details() -> None:
+    with pytest.raises(GenerationFailed, match="could not be computed$"), speech_errors():
+        raise RuntimeError("CUDA out of memory at 0x7f")
+
+
+def test_an_error_that_callers_may_see_stays_as_it_is() -> None:
+    with pytest.raises(Overloaded, match="full"), speech_errors():
+        raise Overloaded("full")
 
 
 def test_whoever_finds_the_stage_full_learns_when_to_come_back() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,11 +15,13 @@ from deployments.engine.batching.stepping import Load
 from deployments.engine.speech.checkpoint_files import CheckpointFiles, CheckpointUnusable
 from deployments.engine.speech.protocol import SemanticRequest, TokenChunk
 from deployments.engine.speech.semantic import SemanticEngine, SemanticSettings, max_new_tokens
+from models.checkpoints import Checkpoint, Kind, write_native
 from models.gpt_sovits.pipeline import SpeechRequest, semantic_request
 from models.gpt_sovits.s1.decoder import S1Decoder
 from models.gpt_sovits.s1.generation import generate
 from models.gpt_sovits.s1.sampling import SamplingSettings
-from tests.gpt_sovits_store import random_features
+from models.storage import FolderStore
+from tests.gpt_sovits_store import S1, publish_checkpoint, random_features, random_s1
 
 MakeEngine = Callable[..., SemanticEngine]
 
@@ -156,6 +159,22 @@ def test_a_stuck_segment_is_cut_off_as_a_loop(
     chunks = asyncio.run(chunks_of(make_engine(stuck_files), request))
     assert chunks[-1].finish_reason == "loop"
     assert joined(chunks) == [7] * 60
+
+
+def test_a_checkpoint_that_computes_no_numbers_is_named(
+    make_engine: MakeEngine, tmp_path: Path
+) -> None:
+    request = random_request(1, "overflowing@1")
+    store = FolderStore(tmp_path)
+    publish_checkpoint(store, "overflowing")
+    state = random_s1(0).state_dict()
+    is_known = torch.zeros(S1.num_semantic_tokens + 1, dtype=torch.bool)
+    is_known[request.reference.prompt_tokens] = True
+    state["token_embedding.weight"][~is_known] = 3e38  # whatever is new overflows
+    path = store.path("checkpoints/overflowing/1/s1.json")
+    write_native(path, Checkpoint(Kind.S1, S1, state))
+    with pytest.raises(CheckpointUnusable, match="overflowing@1: .*no number"):
+        asyncio.run(chunks_of(make_engine(CheckpointFiles([store])), request))
 
 
 def test_bad_ids_fail_alone(make_engine: MakeEngine, checkpoint_files: CheckpointFiles) -> None:
