@@ -20,6 +20,7 @@ RUN pip install --constraint constraints.txt --extra-index-url "${TORCH_INDEX}" 
 
 FROM python:${PYTHON}
 # wget: the health checks of Kubernetes and Docker. tini: ends what Ray leaves behind.
+# hadolint ignore=SC2016
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends tini=0.19.* wget=1.21.* \
  && rm -rf /var/lib/apt/lists/* \

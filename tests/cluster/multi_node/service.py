@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 import psutil
 import yaml
+from ray._private.authentication_test_utils import reset_auth_token_state
 from ray._private.node import Node
 from ray.cluster_utils import Cluster
 from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
@@ -29,7 +30,7 @@ from serve_app.settings import CHECKOUT
 
 EDGE = ("Ingress", "JobRunner", "TextFrontend", "PersonaLLM", "VoiceEncoder")
 STAGES = ("KokoroVoice", "SemanticDecoder", "Vocoder")
-TIMEOUT_S = 240
+TIMEOUT_S = 300
 
 Config = dict[str, Any]
 
@@ -149,12 +150,6 @@ def running_cluster(folder: Path, **head_args: Any) -> Iterator[ClusterService]:
         folder: for its storage and its configuration.
         head_args: of the head node, besides those that every test needs.
     """
-    environment = dict(os.environ)
-    os.environ |= {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),
-        "BAEWOO_STORAGE": str(folder / "storage"),
-    }
     head = {
         "num_cpus": 0,
         "include_dashboard": True,
@@ -164,19 +159,31 @@ def running_cluster(folder: Path, **head_args: Any) -> Iterator[ClusterService]:
         **head_args,
     }
     started: list[psutil.Process] = []
-    try:
+    with _environment(BAEWOO_STORAGE=str(folder / "storage")):
         cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
             yield _served(folder, cluster, head)
         finally:
             started = psutil.Process().children(recursive=True)
             cluster.shutdown()
-    finally:
-        _, alive = psutil.wait_procs(started, timeout=30)
-        names = [process.name() for process in alive]
-        os.environ.clear()
-        os.environ |= environment
+            _, alive = psutil.wait_procs(started, timeout=30)
+            names = [process.name() for process in alive]
     assert not names, f"processes outlived the cluster: {names}"
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """What every node inherits; Ray in this process reads the token anew."""
+    before = dict(os.environ)
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    os.environ.update(token | variables)
+    reset_auth_token_state()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        reset_auth_token_state()
 
 
 def _served(folder: Path, cluster: Cluster, head: dict[str, Any]) -> ClusterService:
