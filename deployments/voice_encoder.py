@@ -6,12 +6,13 @@ import asyncio
 import ctypes
 import io
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
+from typing import TypeVar
 
 import soundfile
 import torch
@@ -21,6 +22,7 @@ from ray import serve
 from deployments import errors
 from deployments.args import StrictArgs
 from deployments.engine.speech.checkpoint_files import CheckpointFiles, CheckpointUnusable
+from deployments.engine.speech.zonos_files import ZonosFiles
 from deployments.messages import StageStats
 from deployments.text_frontend import to_speech_error
 from models.assets import WHISPER, AssetError, require
@@ -59,6 +61,9 @@ from models.storage import (
 )
 from models.text.errors import TextError
 from models.text.languages import SUPPORTED_LANGUAGES
+from models.zonos.published import speaker_to_bytes
+
+Result = TypeVar("Result")
 
 LANGUAGES = tuple(language for language in SUPPORTED_LANGUAGES if language != "auto")
 """A clip is in one language, which the recogniser is told."""
@@ -74,6 +79,11 @@ class VoiceEncoderArgs(StrictArgs):
         default=None,
         description="GPT-SoVITS weights of new voices, `id@version`; without them no voice can be "
         "registered.",
+    )
+    zonos_checkpoint: str | None = Field(
+        default=None,
+        description="Zonos weights of new voices of that engine, `id@version`; without them none "
+        "can be registered.",
     )
     hubert_folder: str | None = Field(
         default=None,
@@ -126,6 +136,32 @@ class EncodedClip:
     report: ClipReport
 
 
+@dataclass(frozen=True)
+class SpeakerRequest:
+    """A clip of which Zonos is to know the speaker; `audio` is the file as it was uploaded."""
+
+    audio: bytes
+
+
+@dataclass(frozen=True)
+class EncodedSpeaker:
+    """What is stored of a clip for Zonos.
+
+    Args:
+        checkpoint: weights the speaker belongs to, `id@version`.
+        licence: of those weights.
+        clip: FLAC, without the silence around the speech.
+        speaker: its 128 numbers, as `models.zonos.published` stores them.
+        report: what was measured.
+    """
+
+    checkpoint: str
+    licence: str
+    clip: bytes
+    speaker: bytes
+    report: ClipReport
+
+
 class VoiceEncoderServer:
     """One clip at a time, off the event loop; a call that is cancelled ends at its next step.
 
@@ -144,6 +180,7 @@ class VoiceEncoderServer:
         storage_root: str,
         access: AwsAccess,
         checkpoint: str | None,
+        zonos_checkpoint: str | None,
         hubert_folder: str | None,
         num_threads: int,
         max_waiting: int,
@@ -152,6 +189,7 @@ class VoiceEncoderServer:
         require(WHISPER)
         require_speaker_encoder()
         self._checkpoint = checkpoint
+        self._zonos_checkpoint = zonos_checkpoint
         self._max_waiting = max_waiting
         layers = [open_store(storage_root, access), embedded_store()]
         self._encoder = ClipEncoder(layers, hubert_folder, num_threads)
@@ -180,27 +218,31 @@ class VoiceEncoderServer:
         checkpoint = request.checkpoint or self._checkpoint
         if checkpoint is None:
             raise errors.NotReady("no checkpoint is configured to register voices with")
+        return await self._done(partial(self._encoder.encode, request, checkpoint))
+
+    async def encode_speaker(self, request: SpeakerRequest) -> EncodedSpeaker:
+        """Check a clip and make it a speaker of Zonos; raises as `encode` does."""
+        checkpoint = self._zonos_checkpoint
+        if checkpoint is None:
+            raise errors.NotReady("no checkpoint is configured to register voices of zonos with")
+        return await self._done(partial(self._encoder.encode_speaker, request, checkpoint))
+
+    async def _done(self, work: Callable[[threading.Event], Result]) -> Result:
+        """The result of work on a clip, which takes its turn; the event is set when its caller has
+        left."""
         if self._num_clips > self._max_waiting:
             raise errors.Overloaded(
                 f"{self._max_waiting} clips wait already", {"retry_after_s": _RETRY_AFTER_S}
             )
         has_left = threading.Event()
         self._count(1)
-        work = self._worker.submit(self._encode, request, checkpoint, has_left)
-        work.add_done_callback(lambda _: self._count(-1))
+        begun = self._worker.submit(_run, work, has_left)
+        begun.add_done_callback(lambda _: self._count(-1))
         try:
             with _told_to_callers():
-                return await asyncio.wrap_future(work)
+                return await asyncio.wrap_future(begun)
         finally:
             has_left.set()
-
-    def _encode(
-        self, request: ClipRequest, checkpoint: str, has_left: threading.Event
-    ) -> EncodedClip:
-        try:
-            return self._encoder.encode(request, checkpoint, has_left)
-        finally:
-            _return_free_memory()
 
     def _count(self, change: int) -> None:
         with self._lock:
@@ -220,6 +262,7 @@ class ClipEncoder:
         self, layers: Sequence[ObjectStore], hubert_folder: str | None, num_threads: int
     ) -> None:
         self._files = CheckpointFiles(layers)
+        self._zonos_files = ZonosFiles(layers)
         self._checkpoints = VersionedRecords(layers, "checkpoints", "{version}/checkpoint.json")
         self._hubert_folder = hubert_folder
         self._num_threads = num_threads
@@ -262,6 +305,25 @@ class ClipEncoder:
             report=clip.report,
         )
 
+    def encode_speaker(
+        self, request: SpeakerRequest, checkpoint: str, has_left: threading.Event
+    ) -> EncodedSpeaker:
+        """See `VoiceEncoderServer.encode_speaker`; the network is loaded for the clip, 0.4 GB."""
+        licence = self._zonos_files.licence(checkpoint)
+        clip = self._checker.check(decode_audio(request.audio))
+        _go_on(has_left)
+        network = self._zonos_files.speaker(checkpoint)
+        _go_on(has_left)
+        flac = _flac(clip.audio)
+        stored = load_audio(flac)
+        return EncodedSpeaker(
+            checkpoint=checkpoint,
+            licence=licence,
+            clip=flac,
+            speaker=speaker_to_bytes(network.embed(stored.waveform, stored.sample_rate)),
+            report=clip.report,
+        )
+
     @cached_property
     def _checker(self) -> ClipChecker:
         return ClipChecker(SpeakerEncoder(require_speaker_encoder()))
@@ -277,6 +339,13 @@ class ClipEncoder:
         if self._hubert_folder is None:
             raise errors.NotReady(f"the checkpoint needs {ssl}; hubert_folder is not configured")
         return HubertEncoder.load(Path(self._hubert_folder))
+
+
+def _run(work: Callable[[threading.Event], Result], has_left: threading.Event) -> Result:
+    try:
+        return work(has_left)
+    finally:
+        _return_free_memory()
 
 
 class CallerLeft(Exception):

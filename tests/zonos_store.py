@@ -20,7 +20,6 @@ from models.zonos.conditions import SPEAKER_DIM
 from models.zonos.dac import Dac, DacSizes, empty_dac, write_dac
 from models.zonos.published import (
     DAC_FOLDER,
-    SPEAKER_NAME,
     PublishedZonosCheckpoint,
     PublishedZonosVoice,
     speaker_to_bytes,
@@ -73,9 +72,20 @@ def publish_zonos_voice(
     """
     prefix = f"voices/{voice_id}"
     speaker = torch.randn(SPEAKER_DIM, generator=torch.Generator().manual_seed(seed))
-    store.write(f"{prefix}/{version}/{SPEAKER_NAME}", speaker_to_bytes(speaker))
+    store.write(f"{prefix}/{version}/speaker.safetensors", speaker_to_bytes(speaker))
     voice = PublishedZonosVoice(
-        voice_id, version, "zonos", "ko", "random", "Apache-2.0", CREATED_AT, checkpoint, None, None
+        voice_id=voice_id,
+        version=version,
+        engine="zonos",
+        language="ko",
+        description="random",
+        licence="Apache-2.0",
+        created_at=CREATED_AT,
+        checkpoint=checkpoint,
+        clip="none.flac",
+        speaker="speaker.safetensors",
+        consent=None,
+        owner=None,
     )
     store.write(f"{prefix}/{version}/voice.json", to_json(voice))
     store.write(f"{prefix}/current.json", json.dumps({"version": version}).encode())

@@ -331,7 +331,9 @@ class Catalog:
 
     def speaker(self, voice: Voice) -> Tensor:
         """The (128,) numbers of a Zonos voice's speaker; raises as `features` does."""
-        key = f"voices/{voice.record.name}/{voice.record.version}/{zonos.SPEAKER_NAME}"
+        assert isinstance(voice.settings, PublishedZonosVoice)
+        name = voice.settings.speaker
+        key = f"voices/{voice.record.name}/{voice.record.version}/{name}"
         speaker = self._speakers.get(key)
         if speaker is None:
             with _damage_named("voice", voice.record):

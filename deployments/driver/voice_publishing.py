@@ -21,6 +21,7 @@ from ray.serve.handle import DeploymentHandle
 from deployments.calls import call
 from deployments.driver.emotion import NEUTRAL, Weights
 from deployments.driver.voice_versions import NewReference, VoiceVersions
+from deployments.driver.zonos_voice_versions import ZonosVoiceVersions
 from deployments.errors import (
     ConsentMissing,
     InvalidInput,
@@ -29,12 +30,22 @@ from deployments.errors import (
     UnsupportedEngine,
     UnsupportedLanguage,
 )
-from deployments.voice_encoder import LANGUAGES, ClipRequest, EncodedClip
+from deployments.voice_encoder import (
+    LANGUAGES,
+    ClipRequest,
+    EncodedClip,
+    EncodedSpeaker,
+    SpeakerRequest,
+)
 from models.audio.clip.checking import ClipReport
 from models.gpt_sovits.published import EMOTION_NAMES, ENGINE, EmotionName, PublishedVoice
 from models.storage import ObjectStore, StorageUnavailable
+from models.text.errors import TextError
+from models.zonos import published as zonos
+from models.zonos.published import PublishedZonosVoice
+from models.zonos.symbols import zonos_language
 
-ENGINES = (ENGINE,)
+ENGINES = (ENGINE, zonos.ENGINE)
 """Engines whose voices are made of a clip."""
 
 MAX_DESCRIPTION_CHARS = 500
@@ -53,10 +64,10 @@ class Registration:
         audio: the file as it was uploaded.
         consent: that the speaker agreed, as the caller declares it.
         speaker_id: id of the voice; one is made up when None. An id of the caller's own gets the
-            clip added.
-        transcript: what is said; recognised when None.
+            clip added, unless its voice is of Zonos, which takes one clip.
+        transcript: what is said; recognised when None. Zonos needs none.
         language: of the clip.
-        emotions: what is heard in it: weights from 0 to 1 of the eight names.
+        emotions: what is heard in it: weights from 0 to 1 of the eight names. Zonos needs none.
         engine: one of `ENGINES`.
         description: of the voice, for people; one that exists keeps its own.
         request_key: names the request, such as the id of its job; done again, it is done once.
@@ -80,10 +91,10 @@ class RegisteredVoice:
     Args:
         voice: its document.
         clip: what was measured; None where an earlier run of the same request published it.
-        heard: what was recognised in the clip; None as above.
+        heard: what was recognised in the clip; None as above, and for Zonos.
     """
 
-    voice: PublishedVoice
+    voice: PublishedVoice | PublishedZonosVoice
     clip: ClipReport | None
     heard: str | None
 
@@ -102,6 +113,7 @@ class VoiceRegistration:
     ) -> None:
         self._encoder = encoder
         self._versions = VoiceVersions(store, embedded)
+        self._zonos_versions = ZonosVoiceVersions(self._versions)
 
     async def register(
         self,
@@ -129,6 +141,10 @@ class VoiceRegistration:
         check_registration(registration)
         voice_id = registration.speaker_id or new_voice_id()
         key = _call_key(registration.request_key)
+        if registration.engine == zonos.ENGINE:
+            return await self._register_for_zonos(
+                voice_id, key, registration, owner, before_publishing
+            )
         try:
             base = await asyncio.to_thread(self._versions.to_extend, voice_id, owner)
             if base is not None:
@@ -146,6 +162,34 @@ class VoiceRegistration:
         except StorageUnavailable as error:
             raise NotReady(str(error), {"retry_after_s": _RETRY_AFTER_S}) from error
         return RegisteredVoice(voice, encoded.report, encoded.heard)
+
+    async def _register_for_zonos(
+        self,
+        voice_id: str,
+        key: str,
+        registration: Registration,
+        owner: str | None,
+        before_publishing: Callable[[], None],
+    ) -> RegisteredVoice:
+        """See `register`."""
+        versions = self._zonos_versions
+        try:
+            standing = await asyncio.to_thread(versions.published, voice_id, key, owner)
+            if standing is not None:
+                return RegisteredVoice(standing, clip=None, heard=None)
+            request = SpeakerRequest(registration.audio)
+            encoded: EncodedSpeaker = await call(self._encoder.encode_speaker.remote(request))
+
+            def publish() -> PublishedZonosVoice:
+                before_publishing()
+                language = zonos_language(registration.language)
+                description = registration.description
+                return versions.create(voice_id, encoded, key, language, description, owner)
+
+            voice = await _brought_to_an_end(asyncio.to_thread(publish))
+        except StorageUnavailable as error:
+            raise NotReady(str(error), {"retry_after_s": _RETRY_AFTER_S}) from error
+        return RegisteredVoice(voice, encoded.report, heard=None)
 
     async def delete(self, voice_id: str, owner: str | None) -> None:
         """Delete a voice and its files.
@@ -216,12 +260,7 @@ def check_registration(registration: Registration) -> None:
             f"allowed: {', '.join(ENGINES)}",
             {"supported": list(ENGINES)},
         )
-    if registration.language not in LANGUAGES:
-        raise UnsupportedLanguage(
-            f"clips in {registration.language[:40]!r} can't be registered; "
-            f"allowed: {', '.join(LANGUAGES)}",
-            {"supported": list(LANGUAGES)},
-        )
+    _check_language(registration)
     if registration.speaker_id is not None:
         _check_id(registration.speaker_id)
     if len(registration.description) > MAX_DESCRIPTION_CHARS:
@@ -231,6 +270,20 @@ def check_registration(registration: Registration) -> None:
             {"limit": MAX_DESCRIPTION_CHARS},
         )
     _weights(registration.emotions)
+
+
+def _check_language(registration: Registration) -> None:
+    if registration.engine == zonos.ENGINE:
+        try:
+            zonos_language(registration.language)
+        except TextError as error:
+            raise UnsupportedLanguage(str(error)) from error
+    elif registration.language not in LANGUAGES:
+        raise UnsupportedLanguage(
+            f"clips in {registration.language[:40]!r} can't be registered; "
+            f"allowed: {', '.join(LANGUAGES)}",
+            {"supported": list(LANGUAGES)},
+        )
 
 
 def _check_id(voice_id: str) -> None:

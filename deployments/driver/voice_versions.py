@@ -14,6 +14,7 @@ versions are kept in caches by name, so a name must never come to mean another v
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -29,6 +30,7 @@ from deployments.errors import (
 )
 from deployments.voice_encoder import EncodedClip
 from models.gpt_sovits.published import (
+    ENGINE,
     Consent,
     PublishedError,
     PublishedReference,
@@ -86,8 +88,25 @@ class VoiceVersions:
         """The newest version of a voice that the caller may add to; None where there is none.
 
         Raises:
-            VoiceExists: the id belongs to an embedded voice, or to another key's.
+            VoiceExists: the id belongs to an embedded voice, to another key's, or to a voice of an
+                engine that takes no further clips.
             DamagedRecord: what is stored can't be read.
+        """
+        document = self.standing(voice_id, caller)
+        if document is None:
+            return None
+        require_engine(voice_id, document, ENGINE)
+        try:
+            return voice_from_json(document)
+        except PublishedError as error:
+            raise DamagedRecord(f"voice {voice_id} can't be read: {error}") from error
+
+    def standing(self, voice_id: str, caller: str | None) -> bytes | None:
+        """The newest document of a voice of any engine that the caller may change, if there is one.
+
+        Raises:
+            VoiceExists: the id belongs to an embedded voice, or to another key's.
+            DamagedRecord: whose it is can't be read.
         """
         if self._is_embedded(voice_id):
             raise VoiceExists(f"voice {voice_id!r} ships with the project; choose another id")
@@ -97,10 +116,35 @@ class VoiceVersions:
         document = self._document(voice_id, version)
         if not _may_change(caller, _owner(voice_id, document)):
             raise VoiceExists(f"voice {voice_id!r} exists and is not yours; choose another id")
+        return document
+
+    def first_version(self, voice_id: str) -> str:
+        """The version of a voice that is not there; higher than any it had before a deletion."""
+        return str(self._last_deleted(voice_id) + 1)
+
+    def publish(
+        self, voice_id: str, version: str, files: Mapping[str, bytes], document: bytes
+    ) -> bool:
+        """Write a version; False, with its files in place, if the document is there already.
+
+        Args:
+            files: by their names beside `voice.json`.
+            document: `voice.json`, which makes the version exist.
+        """
+        folder = f"voices/{voice_id}/{version}"
+        for name, content in files.items():
+            self._store.write(f"{folder}/{name}", content)
         try:
-            return voice_from_json(document)
-        except PublishedError as error:
-            raise DamagedRecord(f"voice {voice_id} can't be read: {error}") from error
+            self._store.create(f"{folder}/voice.json", document)
+        except ObjectExists:
+            return False
+        self._point_to_newest(voice_id)
+        return True
+
+    def discard(self, voice_id: str, version: str, names: Sequence[str]) -> None:
+        """Remove files that `publish` has written for a version that is another call's."""
+        for name in names:
+            self._store.delete(f"voices/{voice_id}/{version}/{name}")
 
     def has_clip_of(self, voice: PublishedVoice, key: str) -> bool:
         """Whether a call published its clip before; if so the version is surely the current one."""
@@ -127,7 +171,7 @@ class VoiceVersions:
         now = _now()
         voice = PublishedVoice(
             voice_id=voice_id,
-            version=str(self._last_deleted(voice_id) + 1),
+            version=self.first_version(voice_id),
             engine="gpt_sovits",
             language=new.language,
             description=description,
@@ -288,6 +332,15 @@ class VoiceVersions:
 
     def _is_embedded(self, voice_id: str) -> bool:
         return bool(self._embedded.children(f"voices/{voice_id}"))
+
+
+def require_engine(voice_id: str, document: bytes, engine: str) -> None:
+    """Raises `VoiceExists` where a voice is of another engine, or `DamagedRecord`."""
+    found = _object(voice_id, document).get("engine")
+    if found != engine:
+        raise VoiceExists(
+            f"voice {voice_id!r} exists and is of engine {found!r}; choose another id"
+        )
 
 
 def _files(reference: PublishedReference) -> tuple[str, str]:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import DacConfig, DacModel
 
 from models.checkpoints.errors import CheckpointError
 from models.checkpoints.files import check_weights, read_json_object, read_tensors
 from models.zonos.codes import CODEBOOK_SIZE, NUM_CODEBOOKS, SAMPLE_RATE, SAMPLES_PER_FRAME
+
+if TYPE_CHECKING:  # it takes seconds and memory, which only those who decode have to spend
+    from transformers import DacModel
 
 _MAX_WEIGHT_BYTES = 2**30  # the published codec has 0.3 GB
 _MAX_CHANNELS = 4096
@@ -113,6 +115,8 @@ class Dac:
 
 def empty_dac(sizes: DacSizes) -> Dac:
     """A codec of these sizes with random weights."""
+    from transformers import DacConfig, DacModel
+
     values = {name: getattr(sizes, name) for name in _SIZES}
     return Dac(DacModel(DacConfig(**_FIXED, **values)))
 

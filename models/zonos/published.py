@@ -2,7 +2,7 @@
 
     checkpoints/<id>/<version>/checkpoint.json, config.json + model.safetensors as published,
         dac/config.json + dac/model.safetensors, speaker.json + speaker.safetensors
-    voices/<id>/<version>/voice.json, reference.flac, speaker.safetensors
+    voices/<id>/<version>/voice.json, reference-<key>.flac and .safetensors
 
 A published version never changes. The JSON is written last, so a reader never sees half of one.
 """
@@ -26,8 +26,6 @@ from models.zonos.conditions import SPEAKER_DIM
 FAMILY = "zonos_v0_1"
 ENGINE = "zonos"
 
-CLIP_NAME = "reference.flac"
-SPEAKER_NAME = "speaker.safetensors"
 DAC_FOLDER = "dac"
 
 Published = TypeVar("Published", "PublishedZonosCheckpoint", "PublishedZonosVoice")
@@ -63,6 +61,10 @@ class PublishedZonosVoice:
     created_at: str
     checkpoint: str
     """`id@version` of the weights; voices that share them share batches."""
+    clip: str
+    """What the speaker was heard in; lies beside `voice.json`."""
+    speaker: str
+    """File of the speaker's 128 numbers, beside it."""
     consent: Consent | None
     owner: str | None
     """Id of the API key that registered it."""

@@ -27,6 +27,8 @@ VOICE = PublishedZonosVoice(
     licence="Apache-2.0",
     created_at="2026-11-22T00:00:00Z",
     checkpoint="zonos@1",
+    clip="reference-0.flac",
+    speaker="reference-0.safetensors",
     consent=None,
     owner=None,
 )
