@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal
 
 from ray.serve.handle import DeploymentHandle
 
@@ -18,28 +17,22 @@ from deployments.errors import (
     InvalidInput,
     JobFinished,
     JobNotFinished,
-    NotReady,
-    TooManyJobs,
     UnknownJob,
 )
 from deployments.jobs.idempotency import claim_key, fingerprint
 from deployments.jobs.ids import accepted_at, folder_of, new_job_id, now, timestamp
 from deployments.jobs.job import Job, JobRequest, JobType
 from deployments.jobs.notices.webhook import check_url
+from deployments.jobs.places import MAX_UNFINISHED, Places
 from deployments.jobs.store import JobStore
-from models.storage import ObjectNotFound, ObjectStore, StorageUnavailable
+from deployments.jobs.threads import in_thread
+from models.storage import ObjectNotFound, ObjectStore
 
 MAX_LISTED = 100
-MAX_UNFINISHED = 100
-"""Jobs of one owner at once, unless configured otherwise."""
 
-_RETRY_AFTER_S = 10
 _RUNNER_LOST_PAUSE_S = 0.5
 
 logger = logging.getLogger("ray.serve")
-
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -70,7 +63,7 @@ class StoredAudio:
 
     async def read(self, start: int, num_bytes: int) -> bytes:
         """Up to `num_bytes` (at least 1) from byte `start`."""
-        return await _in_thread(self.objects.read_range, self.key, start, num_bytes)
+        return await in_thread(self.objects.read_range, self.key, start, num_bytes)
 
 
 class JobClient:
@@ -80,8 +73,7 @@ class JobClient:
         objects: the storage root.
         job_runner: handle of `JobRunner`.
         webhooks: which webhooks are accepted.
-        max_unfinished: jobs of one owner that may wait, run or be told of at once. This client
-            never lets more in; clients of other replicas that are asked in the same instant may.
+        max_unfinished: open jobs of one owner; see `Places`.
     """
 
     def __init__(
@@ -94,8 +86,7 @@ class JobClient:
         self._store = JobStore(objects)
         self._runner = job_runner
         self._webhooks = webhooks
-        self._max_unfinished = max_unfinished
-        self._accepting: defaultdict[str | None, set[str]] = defaultdict(set)
+        self._places = Places(self._store, max_unfinished)
         self._calls: set[asyncio.Task[None]] = set()
 
     async def submit(
@@ -132,7 +123,7 @@ class JobClient:
         if idempotency_key is not None:
             asked = fingerprint(job_type, {"body": body, "webhook": webhook_url}, upload)
             objects = self._store.objects
-            job_id = await _in_thread(claim_key, objects, owner, idempotency_key, asked, job_id)
+            job_id = await in_thread(claim_key, objects, owner, idempotency_key, asked, job_id)
         request = JobRequest(
             id=job_id,
             type=job_type,
@@ -142,18 +133,18 @@ class JobClient:
             request_id=request_id,
             webhook_url=webhook_url,
         )
-        await self._accept(request, upload)
+        await self._places.accept(request, upload)
         self._send(lambda: call(self._runner.wake.remote()))
         if idempotency_key is None:
             return request.as_job()
-        return await _in_thread(self._store.job, job_id)
+        return await in_thread(self._store.job, job_id)
 
     async def wait(self, job_id: str, timeout_s: float) -> Job:
         """The finished job, or the job as it stands when `timeout_s` is over."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._ended(job_id, timeout_s)
-        return await _in_thread(self._store.job, job_id)
+        return await in_thread(self._store.job, job_id)
 
     async def read(self, job_id: str, owner: str | None = None) -> Job:
         """The job as it stands.
@@ -165,7 +156,7 @@ class JobClient:
         Raises:
             UnknownJob: there is none, or it is somebody else's.
         """
-        return await _in_thread(self._owned, job_id, owner)
+        return await in_thread(self._owned, job_id, owner)
 
     async def cancel(self, job_id: str, owner: str | None = None) -> Job:
         """End a job now, whether it waits or runs; a canceled one stays as it is.
@@ -176,12 +167,12 @@ class JobClient:
             UnknownJob: there is none, or it is somebody else's.
             JobFinished: it had already succeeded or failed, or what it made is being published.
         """
-        job = await _in_thread(self._owned, job_id, owner)
+        job = await in_thread(self._owned, job_id, owner)
         if not job.is_finished:
-            if not await _in_thread(self._store.decide, job_id, "cancel"):
+            if not await in_thread(self._store.decide, job_id, "cancel"):
                 raise JobFinished(f"job {job_id} can't be canceled: its voice is being published")
             canceled = job.model_copy(update={"status": "canceled", "completed_at": now()})
-            job = await _in_thread(self._store.finish, canceled)
+            job = await in_thread(self._store.finish, canceled)
             self._send(lambda: call(self._runner.job_ended.remote(job_id)))
         if job.status != "canceled":
             raise JobFinished(f"job {job_id} can't be canceled: it has {job.status}")
@@ -216,7 +207,7 @@ class JobClient:
                 accepted_at(cursor)
             except UnknownJob:
                 raise InvalidInput("the cursor is not one that a page of jobs gave") from None
-        return await _in_thread(self._page, limit, cursor, owner)
+        return await in_thread(self._page, limit, cursor, owner)
 
     async def audio(self, job_id: str, owner: str | None = None) -> StoredAudio:
         """The recording of a finished job.
@@ -230,7 +221,7 @@ class JobClient:
             raise UnknownJob(f"job {job.id} has no audio; its status is {job.status}")
         key = f"{folder_of(job.id)}/{audio.file}"
         try:
-            size_bytes = await _in_thread(self._store.objects.size, key)
+            size_bytes = await in_thread(self._store.objects.size, key)
         except ObjectNotFound:
             raise UnknownJob(f"the audio of job {job.id} was deleted") from None
         return StoredAudio(self._store.objects, key, audio.format, audio.etag, size_bytes)
@@ -244,32 +235,12 @@ class JobClient:
             raise UnknownJob(f"job {job.id} has no captions; its status is {job.status}")
         file = captions.srt_file if kind == "srt" else captions.vtt_file
         try:
-            return await _in_thread(self._store.objects.read, f"{folder_of(job.id)}/{file}")
+            return await in_thread(self._store.objects.read, f"{folder_of(job.id)}/{file}")
         except ObjectNotFound:
             raise UnknownJob(f"the captions of job {job.id} were deleted") from None
 
-    async def _accept(self, request: JobRequest, upload: bytes | None) -> None:
-        accepting = self._accepting[request.owner]
-        accepting.add(request.id)
-        try:
-            # What is being accepted when this begins counts, be it stored already or not.
-            await _in_thread(self._require_room, request, frozenset(accepting))
-            await _in_thread(self._store.accept, request, upload)
-        finally:
-            accepting.discard(request.id)
-            if not accepting:
-                self._accepting.pop(request.owner, None)
-
-    def _require_room(self, request: JobRequest, accepting: frozenset[str]) -> None:
-        unfinished = self._store.unfinished(request.owner) | accepting
-        if len(unfinished) > self._max_unfinished and not self._store.is_accepted(request.id):
-            raise TooManyJobs(
-                f"{len(unfinished) - 1} jobs have not ended; {self._max_unfinished} may be open",
-                {"limit": self._max_unfinished, "retry_after_s": _RETRY_AFTER_S},
-            )
-
     async def _ended(self, job_id: str, timeout_s: float) -> None:
-        while not await _in_thread(self._store.is_finished, job_id):
+        while not await in_thread(self._store.is_finished, job_id):
             try:
                 await call(self._runner.wait.remote(job_id, timeout_s))
             except Exception as error:  # the runner was lost: another one takes the job over
@@ -318,16 +289,3 @@ def _finished(job: Job) -> Job:
     if not job.is_finished:
         raise JobNotFinished(f"job {job.id} is still {job.status}", {"retry_after_s": 1})
     return job
-
-
-async def _in_thread(
-    function: Callable[Parameters, Result],
-    *args: Parameters.args,
-    **kwargs: Parameters.kwargs,
-) -> Result:
-    """Run a storage call off the event loop; `NotReady` when the storage does not answer."""
-    try:
-        return await asyncio.to_thread(function, *args, **kwargs)
-    except StorageUnavailable as error:
-        logger.error("storage: %s", error)
-        raise NotReady("the storage does not answer", {"retry_after_s": 5}) from error

@@ -53,7 +53,14 @@ class SpeechWorks:
         voice = await asyncio.to_thread(self.catalog.voice, body.speaker_id)
         _require_visible(request, voice)
         seed = seed_of(request.id) if body.seed is None else body.seed
-        style = voice.style(body.language, body.emotion, body.speed, body.dictionary, seed)
+        style = voice.style(
+            body.language,
+            body.emotion,
+            body.speed,
+            body.dictionary,
+            seed,
+            controls=body.controls(),
+        )
         segments = await self.speech.analyze(body.text, style)
         chunks = self.speech.spoken(each(segments), voice, style, route=_ROUTE)
         audio, captions = await record(chunks, encoding, SAMPLE_RATE, request.id, files)
@@ -148,6 +155,8 @@ def all_works(
         stages["semantic_decoder"],
         stages["vocoder"],
         catalog,
+        zonos_backbone=stages.get("zonos_backbone"),
+        zonos_decoder=stages.get("zonos_decoder"),
         metrics=RequestMetrics(),
         priority="batch",
     )

@@ -20,9 +20,10 @@ from deployments.jobs.files import AttemptFiles
 from deployments.jobs.ids import now
 from deployments.jobs.job import Job, JobOutput, JobRequest, JobType, Lease, seconds_waited
 from deployments.jobs.leases import Leases
+from deployments.jobs.queue import JobQueue
 from deployments.jobs.store import JobCanceled, JobStore
 from deployments.problems import problem_document, to_speech_error
-from models.storage import StorageError, StorageUnavailable
+from models.storage import StorageUnavailable
 
 logger = logging.getLogger("ray.serve")
 
@@ -88,6 +89,7 @@ class JobWorker:
         self._notices = notices
         self._limits = limits
         self._leases = Leases(store, limits.lease_s)
+        self._queue = JobQueue(store, self._leases, limits.max_lost)
         self._woken = asyncio.Event()
         self._attempts: dict[str, asyncio.Task[None]] = {}
         self._runs: dict[str, asyncio.Task[Job]] = {}
@@ -174,21 +176,20 @@ class JobWorker:
                     await self._woken.wait()
 
     async def _take_jobs(self) -> None:
-        pending = await asyncio.to_thread(self._store.pending)
-        self._leases.forget_all_but(pending)
+        pending = await asyncio.to_thread(self._queue.pending)
         self._untold.intersection_update(pending)
         for job_id in pending:
             if not self._has_room():
                 break
             if job_id in self._attempts or (job_id in self._untold and not self._may_tell()):
                 continue
-            lease = await asyncio.to_thread(self._next_attempt, job_id)
+            lease = await asyncio.to_thread(self._queue.next_attempt, job_id)
             if lease is None:
                 continue
-            is_suspect = await asyncio.to_thread(self._is_suspect, lease)
+            is_suspect = await asyncio.to_thread(self._queue.is_suspect, lease)
             if is_suspect and self._num_at_work():
                 break  # its turn comes when these have ended, and none is begun before
-            if not await asyncio.to_thread(self._begin, lease):
+            if not await asyncio.to_thread(self._queue.begin, lease):
                 continue
             if is_suspect:
                 self._alone.add(job_id)
@@ -205,33 +206,6 @@ class JobWorker:
 
     def _may_tell(self) -> bool:
         return len(self._telling) < self._limits.max_telling
-
-    def _next_attempt(self, job_id: str) -> Lease | None:
-        try:
-            lease = self._leases.next_attempt(job_id)
-            if lease is None:
-                self._store.settle_if_never_accepted(job_id)
-            return lease
-        except StorageError as error:
-            # What can't be read of one job must not keep the others waiting.
-            logger.error("passed over: %s: %s", job_id, error)
-            return None
-
-    def _is_suspect(self, lease: Lease) -> bool:
-        """Whether it may have been this job that killed its worker, and will be run once more."""
-        if not 0 < lease.num_lost < self._limits.max_lost:
-            return False
-        try:
-            return not self._store.is_finished(lease.job_id)
-        except StorageError:
-            return True
-
-    def _begin(self, lease: Lease) -> bool:
-        try:
-            return self._leases.begin(lease)
-        except StorageError as error:
-            logger.error("not begun: %s: %s", lease.job_id, error)
-            return False
 
     def _forget(self, attempt: asyncio.Task[None]) -> None:
         del self._attempts[attempt.get_name()]
