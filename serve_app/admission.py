@@ -2,6 +2,13 @@
 
 A request that was let in never meets a full stage later: the builder checks that the stages take
 as many segments at once as all requests together may have there (`AppArgs`).
+
+Several replicas of the ingress share the bound without talking to each other: each lets in its
+share, `max_queued_audio_s / n` seconds and `max_requests // n` requests, but always one request. So
+all together stay within the bound however Serve spreads requests over them, as long as there are no
+more replicas than requests and a share holds one request (`MAX_COUNTED_S`); where the spread is
+uneven, one refuses while another has room. When replicas come or go, the shares follow within a
+second or so.
 """
 
 from __future__ import annotations
@@ -13,11 +20,12 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from ray import serve
 
 from deployments.args import StrictArgs
 from deployments.driver.iteration import closing
 from deployments.errors import Overloaded
-from deployments.jobs.client import MAX_UNFINISHED
+from deployments.jobs.places import MAX_UNFINISHED
 
 SECONDS_PER_CHAR = 0.17
 """Speech per written character. Korean is read at 5 to 7 syllables a second, one a character; a
@@ -58,6 +66,11 @@ class JobAdmissionArgs(AdmissionArgs):
         ge=1,
         description="Of one API key, or of all callers together where no keys are asked for.",
     )
+
+
+def num_ingress_replicas() -> int:
+    """Replicas of the ingress now, asked in one of them: each grants its share of every bound."""
+    return max(1, serve.get_replica_context().world_size or 1)
 
 
 def estimated_audio_s(text: str) -> float:

@@ -23,7 +23,7 @@ from serve_app.access.args import AccessArgs
 from serve_app.access.binding import require_loopback
 from serve_app.access.keys import KeyRing
 from serve_app.access.rate import RateLimit
-from serve_app.admission import Admission, AdmissionArgs, JobAdmissionArgs
+from serve_app.admission import Admission, AdmissionArgs, JobAdmissionArgs, num_ingress_replicas
 from serve_app.characters import CharacterShelf
 from serve_app.edge import Edge
 from serve_app.http import http_application
@@ -36,6 +36,7 @@ class Ingress:
 
     Args:
         text_frontend, persona_llm, kokoro_voice, semantic_decoder, vocoder, voice_encoder: stages.
+        zonos_backbone, zonos_decoder: stages that only some services have.
         job_runner: runs accepted jobs.
         storage_root: absolute folder or `s3://bucket/prefix`.
         aws: access to S3.
@@ -66,6 +67,8 @@ class Ingress:
         access: AccessArgs,
         admission: AdmissionArgs,
         job_admission: JobAdmissionArgs,
+        zonos_backbone: DeploymentHandle[Any] | None = None,
+        zonos_decoder: DeploymentHandle[Any] | None = None,
     ) -> None:
         if keys.is_empty and not access.allow_anonymous:
             require_loopback(_listening_host())
@@ -76,39 +79,44 @@ class Ingress:
         jobs = JobClient(
             store, job_runner, webhooks, max_unfinished=job_admission.max_unfinished_per_owner
         )
+        stages = {
+            "text_frontend": text_frontend,
+            "persona_llm": persona_llm,
+            "kokoro_voice": kokoro_voice,
+            "semantic_decoder": semantic_decoder,
+            "vocoder": vocoder,
+            "zonos_backbone": zonos_backbone,
+            "zonos_decoder": zonos_decoder,
+            "voice_encoder": voice_encoder,
+            "job_runner": job_runner,
+        }
         self._edge = Edge(
-            stages={
-                "text_frontend": text_frontend,
-                "persona_llm": persona_llm,
-                "kokoro_voice": kokoro_voice,
-                "semantic_decoder": semantic_decoder,
-                "vocoder": vocoder,
-                "voice_encoder": voice_encoder,
-                "job_runner": job_runner,
-            },
+            stages={name: stage for name, stage in stages.items() if stage is not None},
             catalog=catalog,
             characters=CharacterShelf(store, embedded_store(), catalog),
             registration=VoiceRegistration(voice_encoder, store, embedded_store()),
             jobs=jobs,
-            desk=JobDesk(jobs, Admission(job_admission, _num_replicas)),
+            desk=JobDesk(jobs, Admission(job_admission, num_ingress_replicas)),
             speech=speech_over(
-                text_frontend, kokoro_voice, semantic_decoder, vocoder, catalog, metrics=metrics
+                text_frontend,
+                kokoro_voice,
+                semantic_decoder,
+                vocoder,
+                catalog,
+                zonos_backbone=zonos_backbone,
+                zonos_decoder=zonos_decoder,
+                metrics=metrics,
             ),
             persona_llm=persona_llm.options(stream=True),
-            admission=Admission(admission, _num_replicas, metrics.owed),
+            admission=Admission(admission, num_ingress_replicas, metrics.owed),
             keys=keys,
-            rate=RateLimit(access.requests_per_minute, _num_replicas),
+            rate=RateLimit(access.requests_per_minute, num_ingress_replicas),
             metrics=metrics,
         )
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Called by Serve once the constructor is through."""
         return http_application(self._edge)
-
-
-def _num_replicas() -> int:
-    """Replicas of the ingress now: each of them grants its share of every bound."""
-    return max(1, serve.get_replica_context().world_size or 1)
 
 
 def _listening_host() -> str | None:
