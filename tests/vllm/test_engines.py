@@ -62,6 +62,21 @@ def test_personas_at_once_say_what_they_say_alone(stage: Stage) -> None:
     assert stage.runner.run(lines_at_once(stage, wanted)) == alone
 
 
+def test_an_adapter_that_made_way_leaves_no_trace(stage: Stage) -> None:
+    # A third adapter where two fit, then a persona without one beside those that remain.
+    third = publish_adapter(
+        stage.root,
+        make_persona(persona_id=f"third-{stage.name}", instruction=stage.personas[1].instruction),
+        weights=_weights(7),
+    )
+    wanted = [request(persona) for persona in stage.personas]
+    before = [stage.runner.run(line(stage, one)).text for one in wanted]
+
+    stage.runner.run(lines_at_once(stage, [request(third), *wanted]))
+
+    assert stage.runner.run(lines_at_once(stage, wanted)) == before
+
+
 def test_every_adapter_changes_what_is_said(stage: Stage) -> None:
     likeliest = Sampling(temperature=0.0, max_new_tokens=24)
     unguided = make_persona(persona_id="bare", instruction=stage.personas[1].instruction)
@@ -138,7 +153,7 @@ def test_a_line_ends_before_its_stop_string(stage: Stage) -> None:
 def test_an_adapter_that_does_not_fit_is_refused(
     stage: Stage, changes: dict[str, Any], error_class: type[EngineError], reason: str
 ) -> None:
-    weights = {} if "seed" in changes else {"weights": _fitting()}
+    weights = {} if "seed" in changes else {"weights": _weights(3)}
     name = f"bad-{stage.name}-{abs(hash(reason)) % 10**8}"
     persona = publish_adapter(stage.root, make_persona(persona_id=name), **(weights | changes))
 
@@ -151,5 +166,6 @@ def test_a_prompt_that_is_too_long_is_refused(stage: Stage) -> None:
         stage.runner.run(line(stage, request(stage.personas[0], scene=Scene("뷁" * 400))))
 
 
-def _fitting() -> dict[str, Any]:
-    return lora_weights(3, tiny_model(hidden_size=64, head_dim=32))
+def _weights(seed: int) -> dict[str, Any]:
+    """Random ones that fit the model."""
+    return lora_weights(seed, tiny_model(hidden_size=64, head_dim=32))

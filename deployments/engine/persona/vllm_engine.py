@@ -100,10 +100,13 @@ class VllmEngine:
         self._max_line_s = max_line_s
         self._files = adapters
         self._folder = TemporaryDirectory(prefix="adapters-")
-        self._adapter_ids = itertools.count(1)
+        self._new_ids = itertools.count(1)
+        self._adapter_ids: dict[str, int] = {}
+        self._unloaded: list[int] = []
+        self._loading = asyncio.Lock()
         self._request_ids = itertools.count()
         self._adapters: CheckpointCache[LoRARequest] = CheckpointCache(
-            self._load_adapter, lambda ref: None, max_adapters, self._max_lines
+            self._load_adapter, self._unload_adapter, max_adapters, self._max_lines
         )
         self._num_lines = 0
         self._is_closed = False
@@ -120,8 +123,10 @@ class VllmEngine:
                 max_model_len=max_prompt_tokens + 512,
                 max_num_seqs=num_slots,
                 enable_lora=True,
-                max_loras=max_adapters,
-                max_cpu_loras=max_adapters,
+                # One slot stays empty: on CPUs vLLM 0.29 computes rows without an adapter with
+                # the weights of the last slot (index -1 in its `torch_ops`).
+                max_loras=max_adapters + 1,
+                max_cpu_loras=max_adapters + 1,
                 max_lora_rank=next(rank for rank in _LORA_RANKS if rank >= max_lora_rank),
                 enable_prefix_caching=True,
                 kv_cache_memory_bytes=kv_cache_bytes,
@@ -228,9 +233,17 @@ class VllmEngine:
 
     async def _load_adapter(self, ref: str) -> LoRARequest:
         request = await asyncio.to_thread(self._fetch_adapter, ref)
-        if not await self._llm.add_lora(request):
-            raise AdapterError(f"adapter of {ref}: vLLM did not take it")
+        async with self._loading:
+            while self._unloaded:
+                await self._llm.remove_lora(self._unloaded.pop())
+            if not await self._llm.add_lora(request):
+                raise AdapterError(f"adapter of {ref}: vLLM did not take it")
+        self._adapter_ids[ref] = request.lora_int_id
         return request
+
+    def _unload_adapter(self, ref: str) -> None:
+        """It goes before the next one comes, for which it makes room."""
+        self._unloaded.append(self._adapter_ids.pop(ref))
 
     def _fetch_adapter(self, ref: str) -> LoRARequest:
         """Check an adapter and lay it where vLLM can read it: this copy, and nothing beside it."""
@@ -239,7 +252,7 @@ class VllmEngine:
         folder = Path(self._folder.name) / ref
         folder.mkdir(exist_ok=True)
         adapter.save(folder)
-        return LoRARequest(ref, next(self._adapter_ids), str(folder))
+        return LoRARequest(ref, next(self._new_ids), str(folder))
 
     def _require_fit(self, adapter: Adapter) -> None:
         require_fit(adapter, self._layers)
