@@ -4,7 +4,7 @@ emotion       which emotion the voice uses
 text.delta    the next piece of the line
 audio.delta   the next piece of its sound: 16-bit PCM, mono, little-endian, base64
 timing        when a sentence is heard, in seconds from the first sample
-done          how the line ended
+done          how the line ended, and whether its form was kept, repaired or asked for again
 error         instead of `done`: what went wrong, as a problem document
 """
 
@@ -149,5 +149,6 @@ def _done(
         "persona": character.persona.ref,
         "emotion": style.emotion,
         "seed": line.done.seed,
+        "format": line.done.format,
         "duration_s": round(num_samples / SAMPLE_RATE, 3),
     }
