@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -16,7 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from models.persona.adapter import ServedPrecision
-from models.persona.persona import Persona
+from models.persona.persona import Persona, Sampling
 from training.loops.persona.args import PersonaArgs
 from training.loops.persona.base import Base
 from training.loops.persona.examples import Collator, Example, make_examples
@@ -93,11 +94,7 @@ def write_lines(
     written = model.generate(  # type: ignore[no-untyped-call]
         input_ids=batch["input_ids"],
         attention_mask=batch["attention_mask"],
-        do_sample=True,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        top_k=0,
-        repetition_penalty=1.0,  # transformers would count the prompt's tokens as well
+        **_drawing(sampling),
         max_new_tokens=sampling.max_new_tokens,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -110,3 +107,15 @@ def write_lines(
         lines.append(text)
         faults.append(fault_of(persona, text, ended=ended))
     return lines, faults.count(None) / len(faults)
+
+
+def _drawing(sampling: Sampling) -> dict[str, Any]:
+    """Without a repetition penalty: transformers would count the prompt's tokens as well."""
+    if sampling.temperature == 0:
+        return {"do_sample": False}
+    return {
+        "do_sample": True,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": 0,
+    }

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import datasets
+import datasets  # type: ignore[import-untyped]
 from datasets import Dataset
 from peft import PeftModel
 from peft.utils import get_peft_model_state_dict
@@ -133,8 +133,6 @@ def fine_tune(
         trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
         if watcher.was_stopped:
             return False
-        if trainer.state.global_step % args.validation_every_updates:
-            trainer.evaluate()
     finally:
         if journal is not None:
             journal.close()
