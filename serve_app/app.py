@@ -19,12 +19,21 @@ from deployments.semantic_decoder import SemanticArgs, semantic_decoder_deployme
 from deployments.text_frontend import text_frontend_deployment
 from deployments.vocoder import VocoderArgs, vocoder_deployment
 from deployments.voice_encoder import VoiceEncoderArgs, voice_encoder_deployment
+from deployments.zonos_backbone import ZonosBackboneArgs, zonos_backbone_deployment
+from deployments.zonos_decoder import ZonosDecoderArgs, zonos_decoder_deployment
 from models.storage import embedded_store, open_store
 from serve_app.access.args import AccessArgs
 from serve_app.access.keys import key_ring
 from serve_app.admission import SEGMENTS_PER_REQUEST, AdmissionArgs, JobAdmissionArgs
 from serve_app.ingress import ingress_deployment
 from serve_app.settings import Settings, StorageRoot
+
+
+class ZonosArgs(StrictArgs):
+    """Settings of the two stages of Zonos."""
+
+    backbone: ZonosBackboneArgs = ZonosBackboneArgs()
+    decoder: ZonosDecoderArgs = ZonosDecoderArgs()
 
 
 class AppArgs(StrictArgs):
@@ -41,6 +50,9 @@ class AppArgs(StrictArgs):
     persona: PersonaArgs = PersonaArgs()
     semantic_decoder: SemanticArgs = SemanticArgs()
     vocoder: VocoderArgs = VocoderArgs()
+    zonos: ZonosArgs | None = Field(
+        default=None, description="The service has voices of Zonos only where this is given."
+    )
     voice_encoder: VoiceEncoderArgs = VoiceEncoderArgs()
     job_runner: JobRunnerArgs = JobRunnerArgs()
 
@@ -48,15 +60,16 @@ class AppArgs(StrictArgs):
     def _admitted_is_never_refused(self) -> Self:
         """A stage that could be full for an admitted request would break its stream with a 429."""
         num_requests = self.admission.max_requests + self.job_runner.max_running
+        num_segments = SEGMENTS_PER_REQUEST * num_requests
         bounds = {
-            "kokoro": (self.kokoro.max_waiting, SEGMENTS_PER_REQUEST * num_requests),
-            "semantic_decoder": (
-                self.semantic_decoder.max_waiting,
-                SEGMENTS_PER_REQUEST * num_requests,
-            ),
-            "vocoder": (self.vocoder.max_waiting, SEGMENTS_PER_REQUEST * num_requests),
+            "kokoro": (self.kokoro.max_waiting, num_segments),
+            "semantic_decoder": (self.semantic_decoder.max_waiting, num_segments),
+            "vocoder": (self.vocoder.max_waiting, num_segments),
             "persona": (self.persona.max_waiting, num_requests),
         }
+        if self.zonos is not None:
+            bounds["zonos.backbone"] = (self.zonos.backbone.max_waiting, num_segments)
+            bounds["zonos.decoder"] = (self.zonos.decoder.max_waiting, num_segments)
         for stage, (max_waiting, needed) in bounds.items():
             if max_waiting < needed:
                 raise ValueError(
@@ -96,6 +109,14 @@ def build(args: AppArgs) -> Application:
             storage_root=storage_root, access=access, **args.voice_encoder.model_dump()
         ),
     }
+    if args.zonos is not None:
+        zonos_weights = weights | {"checkpoints": catalog.zonos_checkpoints()}
+        stages["zonos_backbone"] = zonos_backbone_deployment.bind(
+            **zonos_weights, **args.zonos.backbone.model_dump()
+        )
+        stages["zonos_decoder"] = zonos_decoder_deployment.bind(
+            **zonos_weights, **args.zonos.decoder.model_dump()
+        )
     return ingress_deployment.bind(
         **stages,
         job_runner=job_runner_deployment.bind(

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from deployments.driver.controls import Controls
 from models.gpt_sovits.published import EmotionName
+from models.zonos.conditions import FMAX_RANGE_HZ, PITCH_STD_RANGE, SPEAKING_RATE_RANGE
 
 MAX_TEXT_CHARS = 4096
 """Longest text of one request; the bound OpenAI's speech route documents."""
@@ -53,7 +55,7 @@ Emotion = Annotated[
     Discriminator(lambda emotion: "weights" if isinstance(emotion, dict) else "name"),
     Field(
         description="One of happiness, sadness, disgust, fear, surprise, anger, other, neutral; "
-        "or weights of several. The voice uses the nearest it has.",
+        "or weights of several. The voice uses the nearest it has; one of Zonos uses the weights.",
         examples=["happiness", {"happiness": 0.7, "surprise": 0.3}],
     ),
 ]
@@ -72,7 +74,44 @@ Llm = Annotated[
 ]
 
 
-class SpeechRequest(StrictModel):
+class ControlFields(StrictModel):
+    """What voices of the engine `zonos` can be told besides the emotion; of no other engine."""
+
+    speaking_rate: Annotated[
+        float | None,
+        Field(
+            ge=SPEAKING_RATE_RANGE[0],
+            le=SPEAKING_RATE_RANGE[1],
+            allow_inf_nan=False,
+            description="Phonemes a second, 15 if absent; `speed` multiplies it. For Zonos.",
+        ),
+    ] = None
+    pitch_std: Annotated[
+        float | None,
+        Field(
+            ge=PITCH_STD_RANGE[0],
+            le=PITCH_STD_RANGE[1],
+            allow_inf_nan=False,
+            description="How much the pitch moves, 20 if absent; 20 to 45 is plain, 60 to 150 "
+            "expressive. For Zonos.",
+        ),
+    ] = None
+    fmax: Annotated[
+        float | None,
+        Field(
+            ge=FMAX_RANGE_HZ[0],
+            le=FMAX_RANGE_HZ[1],
+            allow_inf_nan=False,
+            description="Highest frequency that is heard, Hz; 22050 if absent. For Zonos.",
+        ),
+    ] = None
+
+    def controls(self) -> Controls:
+        """Those that are given."""
+        return Controls(self.speaking_rate, self.pitch_std, self.fmax)
+
+
+class SpeechRequest(ControlFields):
     """`POST /v1/audio/speech`, OpenAI's shape."""
 
     model: Annotated[str, Field(max_length=64, examples=["tts-1"])]
@@ -102,7 +141,7 @@ class SpeechRequest(StrictModel):
     ] = ""
 
 
-class SynthesizeRequest(StrictModel):
+class SynthesizeRequest(ControlFields):
     """`POST /synthesize`."""
 
     text: Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from models.gpt_sovits.published import EMOTION_NAMES  # in the order of the vector
+from models.gpt_sovits.published import EMOTION_NAMES, EmotionName  # in the vector's order
 
 EmotionVector = tuple[float, float, float, float, float, float, float, float]
 
@@ -21,7 +21,9 @@ _NAMED_WEIGHT = 1.0
 _OTHERS_WEIGHT = 0.08
 
 
-def emotion_vector(emotion: str | Mapping[str, float] | Sequence[float]) -> EmotionVector:
+def emotion_vector(
+    emotion: str | Mapping[str, float] | Mapping[EmotionName, float] | Sequence[float],
+) -> EmotionVector:
     """Eight weights of an emotion, that add up to 1.
 
     Args:

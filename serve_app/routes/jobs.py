@@ -58,7 +58,14 @@ async def synthesize(
     edge.desk.require_room(audio_s)
     audio_format(body.format)
     voice = await visible_voice(edge, caller, body.speaker_id)
-    style = voice.style(body.language, body.emotion, body.speed, body.dictionary, body.seed)
+    style = voice.style(
+        body.language,
+        body.emotion,
+        body.speed,
+        body.dictionary,
+        body.seed,
+        controls=body.controls(),
+    )
     await edge.speech.analyze(body.text, style)  # refuses at once what could never be spoken
     job = await edge.desk.submit(
         "synthesize",

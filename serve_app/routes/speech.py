@@ -54,7 +54,9 @@ async def speech(body: SpeechRequest, edge: Parts, caller: Caller) -> LiveReply:
     encoding = audio_format(body.response_format)
     sample_rate = _sample_rate(body, encoding)
     voice = await visible_voice(edge, caller, body.voice)
-    style = voice.style(body.language, body.emotion, body.speed, seed=body.seed)
+    style = voice.style(
+        body.language, body.emotion, body.speed, seed=body.seed, controls=body.controls()
+    )
     waveforms = await begun(
         spoken(edge, body.input, voice, style, route="/v1/audio/speech", sample_rate=sample_rate)
     )
