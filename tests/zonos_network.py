@@ -12,7 +12,7 @@ from models.zonos.codes import CODEBOOK_SIZE, END_CODE, NUM_CODEBOOKS
 from models.zonos.columns import Frame
 from models.zonos.config import ZonosConfig
 from models.zonos.generation import ZonosRequest
-from models.zonos.network import Zonos
+from models.zonos.network import Zonos, weight_of
 from models.zonos.sampling import SamplingSettings
 
 
@@ -76,9 +76,7 @@ def random_zonos(config: dict[str, Any] = TINY, seed: int = 0) -> Zonos:
             gain = {"heads": 3.0, "embeddings": 4.0}.get(key.split(".")[0], 1.0)
             noise = torch.randn(tensor.shape, generator=generator)
             tensor.copy_(gain * noise / tensor.shape[-1] ** 0.5)
-    weight = network.heads[0].weight
-    assert isinstance(weight, torch.Tensor)
-    weight[END_CODE] *= 2.0
+    weight_of(network.heads[0])[END_CODE] *= 2.0
     return network
 
 

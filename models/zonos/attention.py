@@ -44,7 +44,7 @@ class PrefillAttention:
         value = self._by_head(value)
         entries = self.cache.entries[layer_idx, :, self.rows, :, : self.num_positions]
         entries[0], entries[1] = key, value
-        attended = F.scaled_dot_product_attention(
+        attended: Tensor = F.scaled_dot_product_attention(
             query, key, value, is_causal=True, enable_gqa=True
         )
         return attended.transpose(1, 2).flatten(0, 1)

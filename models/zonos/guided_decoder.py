@@ -23,7 +23,7 @@ from models.zonos.attention import CachedAttention, DecodeAttention, PrefillAtte
 from models.zonos.codes import NUM_CODEBOOKS, NUM_EMBEDDINGS
 from models.zonos.config import ZonosConfig
 from models.zonos.kv_cache import ROWS_PER_PAIR, PairedKVCache
-from models.zonos.network import TransformerLayer, Zonos, sum_embeddings
+from models.zonos.network import TransformerLayer, Zonos, sum_embeddings, weight_of
 from models.zonos.rotary import RotaryTable
 
 # A pair fills the least that oneDNN's kernels need for equal bits (see DecodingLinear).
@@ -59,7 +59,9 @@ class GuidedDecoder:
         self.device = network.backbone.norm_f.weight.device
         self.row_bucket = _check_row_bucket(dtype, row_bucket)
         self.rotary = RotaryTable(self.config.backbone.head_dim, self.device)
-        self.embeddings = [_weight(embedding, dtype) for embedding in network.embeddings]
+        self.embeddings = [
+            weight_of(embedding).detach().to(dtype) for embedding in network.embeddings
+        ]
         self.layers = [
             _DecodingLayer(layer, dtype)
             for layer in network.backbone.layers
@@ -134,7 +136,8 @@ class GuidedDecoder:
         attention = DecodeAttention(cache, self.rotary, slots, positions, num_padding)
         hidden = self._run_layers(F.pad(hidden, (0, 0, 0, num_padding)), attention)
         logits = self._logits(hidden)[: attention.num_rows]
-        return logits.unflatten(0, (-1, ROWS_PER_PAIR))
+        by_sequence: Tensor = logits.unflatten(0, (-1, ROWS_PER_PAIR))
+        return by_sequence
 
     def replay(self, columns: Tensor, cache: PairedKVCache, slot: int) -> Tensor:
         """Append columns that were generated before, e.g. by a replica that died.
@@ -164,7 +167,8 @@ class GuidedDecoder:
         num_padding = -len(hidden) % self.row_bucket
         normed = self.norm(F.pad(hidden, (0, 0, 0, num_padding)))
         logits = self.heads(normed)[: len(hidden)].float()
-        return logits.unflatten(1, (NUM_CODEBOOKS, -1))
+        by_codebook: Tensor = logits.unflatten(1, (NUM_CODEBOOKS, -1))
+        return by_codebook
 
     def _check_prefix(self, prefix: Tensor) -> None:
         channels = self.config.backbone.hidden_dim
@@ -212,17 +216,11 @@ class _LayerNorm:
 
 def _stacked_heads(network: Zonos, dtype: torch.dtype) -> DecodingLinear:
     """All heads as one product."""
-    weight = torch.cat([_weight(head, dtype) for head in network.heads])
+    weight = torch.cat([weight_of(head).detach().to(dtype) for head in network.heads])
     with torch.device("meta"):
         stacked = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
     stacked.weight = nn.Parameter(weight, requires_grad=False)
     return DecodingLinear(stacked, dtype)
-
-
-def _weight(module: nn.Module, dtype: torch.dtype) -> Tensor:
-    weight = module.weight
-    assert isinstance(weight, Tensor)
-    return weight.detach().to(dtype)
 
 
 def _check_row_bucket(dtype: torch.dtype, row_bucket: int | None) -> int:

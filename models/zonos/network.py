@@ -38,8 +38,9 @@ class Attention(nn.Module):
         query, key, value = by_head.split([self.num_heads, *2 * [self.num_kv_heads]], dim=2)
         positions = torch.arange(hidden.shape[1], device=hidden.device)
         query, key = rotary.turn(query, positions), rotary.turn(key, positions)
+        query, key, value = (part.transpose(1, 2) for part in (query, key, value))
         attended = F.scaled_dot_product_attention(
-            *(part.transpose(1, 2) for part in (query, key, value)), is_causal=True, enable_gqa=True
+            query, key, value, is_causal=True, enable_gqa=True
         )
         out: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
         return out
@@ -126,7 +127,14 @@ class Zonos(nn.Module):
 
     def embed_columns(self, columns: Tensor) -> Tensor:
         """(column, codebook) int64 -> (column, channel): the sum over codebooks, in their order."""
-        return sum_embeddings([embedding.weight for embedding in self.embeddings], columns)
+        return sum_embeddings([weight_of(embedding) for embedding in self.embeddings], columns)
+
+
+def weight_of(module: nn.Module) -> Tensor:
+    """The weight of a module out of a list, whose type torch does not tell."""
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    return weight
 
 
 def sum_embeddings(tables: list[Tensor], columns: Tensor) -> Tensor:

@@ -75,4 +75,4 @@ def _edit(state: dict[str, Tensor], weight_edit: str) -> None:
     match = _WEIGHT_EDIT.fullmatch(weight_edit)
     assert match is not None, weight_edit
     key, target, factor, source = match.groups()
-    state[key][int(target)] = np.float32(factor) * state[key][int(source)]
+    state[key][int(target)] = float(np.float32(factor)) * state[key][int(source)]

@@ -9,6 +9,7 @@ from deployments.engine.batching.engine import BatchingEngine
 from models.zonos.columns import Frame
 from models.zonos.generation import StepResult, ZonosBatch, ZonosRequest, generate
 from models.zonos.guided_decoder import GuidedDecoder
+from models.zonos.network import weight_of
 from tests.zonos_network import random_request, random_zonos
 
 CAPACITY = 128
@@ -109,9 +110,7 @@ def test_a_network_that_overflows_fails_its_sequence_and_spoils_no_other(
     network = random_zonos()
     # One code makes the network overflow: whoever draws it fails, and nobody else.
     unlucky = max((g.frames for g in expected.values()), key=len)[0][0]
-    embedding = network.embeddings[0].weight
-    assert isinstance(embedding, torch.Tensor)
-    embedding[unlucky] = torch.inf
+    weight_of(network.embeddings[0])[unlucky] = torch.inf
     decoder = GuidedDecoder(network)
     engine: BatchingEngine[ZonosRequest, Frame] = BatchingEngine(100)
     engine.add_group("first", ZonosBatch(decoder, 2, CAPACITY), num_slots=2)

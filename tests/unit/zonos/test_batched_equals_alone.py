@@ -10,7 +10,7 @@ from models.zonos.codes import END_CODE
 from models.zonos.columns import Frame
 from models.zonos.generation import Generation, ZonosBatch, ZonosRequest, generate
 from models.zonos.guided_decoder import GuidedDecoder
-from models.zonos.network import Zonos
+from models.zonos.network import Zonos, weight_of
 from models.zonos.sampling import SamplingSettings
 from tests.zonos_network import random_request, random_zonos, zonos_json
 
@@ -47,6 +47,7 @@ class RestlessServer:
             frames = self.frames.setdefault(seed, [])
             if result.token is not None:
                 frames.append(result.token)
+            assert result.finish_reason != "not_finite"
             if result.finish_reason is not None:
                 del self.running[result.slot]
                 self.outcomes[seed] = Generation(frames, result.finish_reason)
@@ -111,8 +112,7 @@ def test_generation_goes_on_behind_a_first_code_that_was_the_end_code(network: Z
     first_code = generate(GuidedDecoder(network), request).frames[0][0]
     assert first_code != 0
     ending = random_zonos()
-    head = ending.heads[0].weight
-    assert isinstance(head, torch.Tensor)
+    head = weight_of(ending.heads[0])
     head[END_CODE] = 1.15 * head[first_code]
     decoder = GuidedDecoder(ending)
 
