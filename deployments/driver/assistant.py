@@ -7,6 +7,7 @@ import secrets
 from deployments.driver.emotion import Emotion
 from deployments.driver.request_context import current_request_id
 from deployments.driver.requests import AssistantRequest
+from deployments.engine.batching.priority import Priority
 from deployments.engine.persona.protocol import LineRequest
 from deployments.errors import InvalidInput
 from models.persona.emotion import emotion_of
@@ -21,8 +22,13 @@ def line_emotion(body: AssistantRequest, request: LineRequest) -> Emotion:
     return emotion_of(request.scene.direction)
 
 
-def line_request(body: AssistantRequest, persona: Persona) -> LineRequest:
+def line_request(
+    body: AssistantRequest, persona: Persona, priority: Priority = "interactive"
+) -> LineRequest:
     """What `persona` is asked to answer; a seed is drawn unless the caller gave one.
+
+    Args:
+        priority: whether somebody listens.
 
     Raises:
         InvalidInput: the scene or a turn is empty or too long.
@@ -44,4 +50,5 @@ def line_request(body: AssistantRequest, persona: Persona) -> LineRequest:
         history=history,
         seed=secrets.randbits(63) if body.seed is None else body.seed,
         llm=body.llm,
+        priority=priority,
     )

@@ -83,7 +83,7 @@ class SpeechWorks:
         )
         voice = character.voice
         _require_visible(request, voice)
-        asked = line_request(body, character.persona)
+        asked = line_request(body, character.persona, "batch")
         style = voice.style("ko", line_emotion(body, asked), 1.0, character.dictionary, seed)
         async with aclosing(stream(self.persona_llm.generate.remote(asked))) as written:
             line = WrittenLine(written)

@@ -17,6 +17,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from deployments.engine.batching.priority import Priority
 from models.persona.line import FinishReason, Format
 from models.persona.persona import Persona, Sampling
 from models.persona.scene import Scene, Turn
@@ -73,6 +74,7 @@ class LineRequest:
         seed: the same request with the same seed gives the same line.
         sampling: replaces the persona's own.
         llm: `external` asks the OpenAI-compatible server that is configured.
+        priority: whether somebody listens; changes nothing about the line.
     """
 
     request_id: str
@@ -82,6 +84,7 @@ class LineRequest:
     seed: int = 0
     sampling: Sampling | None = None
     llm: Llm = "local"
+    priority: Priority = "interactive"
 
 
 def empty_line_detail(request: LineRequest) -> str:

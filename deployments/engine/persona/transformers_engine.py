@@ -141,7 +141,8 @@ class TransformersEngine:
         with self._refusals():
             async with self._lent_adapter(request.persona) as adapter:
                 job = LineJob(request, adapter, arrived_s)
-                async with aclosing(self._stepping.stream(_GROUP, job)) as chunks:
+                stream = self._stepping.stream(_GROUP, job, priority=request.priority)
+                async with aclosing(stream) as chunks:
                     async for chunk in chunks:
                         for written in chunk.tokens:
                             if written.text:

@@ -25,6 +25,7 @@ from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 
+from deployments.engine.batching.priority import Priority
 from deployments.engine.batching.scheduler import QueueFull
 from deployments.engine.persona.adapter_check import require_servable
 from deployments.engine.persona.lora import linear_layers, require_fit
@@ -50,6 +51,8 @@ from models.persona.persona import Persona, Sampling
 from models.persona.scene import Scene
 
 _NUM_TRIES = 2
+# vLLM takes the lowest first.
+_PRIORITIES: tuple[Priority, ...] = ("interactive", "batch")
 # Ranks that vLLM has memory layouts for.
 _LORA_RANKS = (8, 16, 32, 64, 128, 256)
 
@@ -122,6 +125,7 @@ class VllmEngine:
                 dtype=precision,
                 max_model_len=max_prompt_tokens + 512,
                 max_num_seqs=num_slots,
+                scheduling_policy="priority",
                 enable_lora=True,
                 # One slot stays empty: on CPUs vLLM 0.29 computes rows without an adapter with
                 # the weights of the last slot (index -1 in its `torch_ops`).
@@ -182,7 +186,11 @@ class VllmEngine:
         """Texts of a line as they become certain; leaving the iterator aborts it."""
         prompt = TokensPrompt(prompt_token_ids=line.prompt.prefix_ids + line.prompt.suffix_ids)
         outputs = self._llm.generate(
-            prompt, line.params(), f"line-{next(self._request_ids)}", lora_request=adapter
+            prompt,
+            line.params(),
+            f"line-{next(self._request_ids)}",
+            lora_request=adapter,
+            priority=_PRIORITIES.index(line.priority),
         )
         async with aclosing(outputs):
             async for output in outputs:
@@ -297,6 +305,7 @@ class _Line:
         self._deadline_s = self._started_s + max_line_s
         self._first_text_s = 0.0
         self.prompt = prompt
+        self.priority = request.priority
         self.num_cached_tokens = 0
         self.num_new_tokens = 0
         self.cleaner = LineCleaner(

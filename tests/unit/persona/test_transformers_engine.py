@@ -356,3 +356,22 @@ def test_no_line_holds_half_a_character() -> None:
 
     assert any(not "가" <= char <= "힣" for char in "".join(lines))
     assert not any("\N{REPLACEMENT CHARACTER}" in text for text in lines)
+
+
+def test_a_listener_goes_before_work_that_nobody_listens_to() -> None:
+    ended: list[str] = []
+
+    async def write(engine: TransformersEngine, name: str, wanted: LineRequest) -> None:
+        await line(engine, wanted)
+        ended.append(name)
+
+    async def act(engine: TransformersEngine) -> None:
+        await asyncio.gather(
+            write(engine, "first", request(1)),
+            write(engine, "job", request(2, priority="batch")),
+            write(engine, "listener", request(3)),
+        )
+
+    with_engine(act, num_slots=1)
+
+    assert ended.index("listener") < ended.index("job")
