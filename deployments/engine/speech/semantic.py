@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 
 import torch
 
-from deployments.engine.batching.engine import BatchingEngine, NotFinite
 from deployments.engine.batching.loop_detector import is_looping
-from deployments.engine.batching.stepping import Load, SteppingEngine
-from deployments.engine.speech.checkpoint_cache import CheckpointCache
-from deployments.engine.speech.checkpoint_files import CheckpointFiles, CheckpointUnusable
+from deployments.engine.batching.stepping import Load
+from deployments.engine.speech.batched_checkpoints import BatchedCheckpoints, BatchSizes
+from deployments.engine.speech.checkpoint_files import CheckpointFiles
 from deployments.engine.speech.protocol import SemanticRequest, TokenChunk
 from models.gpt_sovits.pipeline import EARLY_CHUNK_TOKENS, neutral_bert_features
 from models.gpt_sovits.s1.config import S1Config
@@ -67,30 +64,29 @@ class SemanticEngine:
     ) -> None:
         self._files = files
         self._settings = settings
-        self._loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="s1-loader")
-        self._engine: SteppingEngine[S1Request, int] = SteppingEngine(
-            "s1", BatchingEngine(settings.max_waiting, is_looping), on_load
-        )
-        self._checkpoints: CheckpointCache[S1Config] = CheckpointCache(
-            self._load, self._engine.remove_group, settings.max_checkpoints, settings.max_waiting
+        self._batches: BatchedCheckpoints[S1Request, int, S1Config] = BatchedCheckpoints(
+            "s1",
+            self._new_batch,
+            BatchSizes(settings.num_slots, settings.max_waiting, settings.max_checkpoints),
+            is_looping,
+            on_load,
         )
 
     @property
     def load(self) -> Load:
-        return self._engine.load
+        return self._batches.load
 
     @property
     def is_alive(self) -> bool:
-        return self._engine.is_alive
+        return self._batches.is_alive
 
     def stop(self) -> None:
         """End the engine's thread."""
-        self._engine.stop()
+        self._batches.stop()
 
     async def preload(self, checkpoint: str) -> None:
         """Load a checkpoint before it is asked for."""
-        async with self._checkpoints.lease(checkpoint):
-            pass
+        await self._batches.preload(checkpoint)
 
     async def generate(self, request: SemanticRequest) -> AsyncGenerator[TokenChunk]:
         """The tokens of one segment; leaving the iterator frees its slot before the next step.
@@ -100,20 +96,17 @@ class SemanticEngine:
             CheckpointUnusable: its weights can't be served, or compute what is no number.
             ValueError: ids out of range, or a segment longer than the cache.
         """
-        async with self._checkpoints.lease(request.checkpoint) as config:
-            chunks = self._engine.stream(
+        async with self._batches.lease(request.checkpoint) as config:
+            chunks = self._batches.stream(
                 request.checkpoint,
                 self._s1_request(request, config),
                 request.generated_prefix,
                 self._settings.tokens_per_chunk,
                 request.priority,
             )
-            try:
-                async with aclosing(chunks):
-                    async for chunk in chunks:
-                        yield TokenChunk(tuple(chunk.tokens), chunk.outcome)
-            except NotFinite as error:
-                raise CheckpointUnusable(f"checkpoint {request.checkpoint}: {error}") from error
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    yield TokenChunk(tuple(chunk.tokens), chunk.outcome)
 
     def _s1_request(self, request: SemanticRequest, config: S1Config) -> S1Request:
         target = torch.tensor(request.phoneme_ids, dtype=torch.int64)
@@ -130,17 +123,11 @@ class SemanticEngine:
             generated_prefix=torch.tensor(request.generated_prefix, dtype=torch.int64),
         )
 
-    async def _load(self, name: str) -> S1Config:
-        loop = asyncio.get_running_loop()
-        batch = await loop.run_in_executor(self._loader, self._new_batch, name)
-        self._engine.add_group(name, batch, self._settings.num_slots)
-        return batch.decoder.config
-
-    def _new_batch(self, name: str) -> DecodingBatch:
+    def _new_batch(self, name: str) -> tuple[S1Config, DecodingBatch]:
         settings = self._settings
         row_bucket = max(2, settings.num_slots) if settings.is_deterministic else None
         decoder = self._files.semantic_decoder(name, settings.dtype, row_bucket)
-        return DecodingBatch(decoder, settings.num_slots, settings.capacity)
+        return decoder.config, DecodingBatch(decoder, settings.num_slots, settings.capacity)
 
 
 def max_new_tokens(num_phonemes: int, room: int) -> int:
