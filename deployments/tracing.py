@@ -63,7 +63,7 @@ class StageCall:
         self._span = span
         self._has_item = False
 
-    def made_by(self, make_call: Callable[[], Result]) -> Result:
+    def make(self, make_call: Callable[[], Result]) -> Result:
         """The call, made so that its callee's spans are children of this one."""
         with trace.use_span(self._span, record_exception=False, set_status_on_exception=False):
             return make_call()

@@ -19,6 +19,7 @@ from ray.serve.exceptions import BackPressureError
 
 from deployments.calls import Response, call, stream
 from deployments.errors import NotReady, Overloaded
+from deployments.tracing import stage_call
 
 logger = logging.getLogger("ray.serve")
 
@@ -59,7 +60,7 @@ async def resumed(
     attempts = _Attempts(stage, waits_s, chance)
     while True:
         try:
-            async with aclosing(stream(make_call())) as items:
+            async with aclosing(_streamed(stage, make_call)) as items:
                 while True:
                     async with attempts.limited():
                         item = await anext(items, _NOTHING)
@@ -84,11 +85,21 @@ async def repeated(
     while True:
         try:
             async with attempts.limited():
-                return await call(make_call())
+                with stage_call(stage) as span:
+                    return await call(span.make(make_call))
         except _LOST as error:
             await attempts.wait(error)
         except _FULL as error:
             await attempts.wait_for_room(error)
+
+
+async def _streamed(stage: str, make_call: Callable[[], Response]) -> AsyncGenerator[Any]:
+    """The items of one attempt, in a span of its own."""
+    with stage_call(stage) as span:
+        async with aclosing(stream(span.make(make_call))) as items:
+            async for item in items:
+                span.got_item()
+                yield item
 
 
 class _Attempts:

@@ -42,16 +42,16 @@ def _event_names(span: ReadableSpan) -> list[str]:
 
 async def _tokens(stage: str, num_tokens: int) -> AsyncGenerator[int]:
     """A streaming call, as a driver makes it."""
-    with stage_call(stage) as call:
-        call.made_by(lambda: trace.get_tracer("serve").start_span(f"serve {stage}").end())
+    with stage_call(stage) as span:
+        span.make(lambda: trace.get_tracer("serve").start_span(f"serve {stage}").end())
         for token in range(num_tokens):
-            call.got_item()
+            span.got_item()
             yield token
 
 
 def test_what_a_callee_does_is_a_child_of_the_call() -> None:
-    with job_span("synthesize", "job-1"), stage_call("Vocoder") as call:
-        call.made_by(lambda: trace.get_tracer("serve").start_span("in the replica").end())
+    with job_span("synthesize", "job-1"), stage_call("Vocoder") as span:
+        span.make(lambda: trace.get_tracer("serve").start_span("in the replica").end())
     spans = _spans()
     job, made, inner = spans["job"], spans["call Vocoder"], spans["in the replica"]
     assert job.context and made.context and made.parent and inner.parent
