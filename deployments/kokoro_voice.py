@@ -11,6 +11,7 @@ from pydantic import Field
 from ray import serve
 
 from deployments.args import StrictArgs
+from deployments.autoscaling.stage_report import stage_report
 from deployments.engine.batching.stepping import Load
 from deployments.engine.batching.turn import Turn
 from deployments.errors import InvalidInput, Overloaded
@@ -54,6 +55,10 @@ class KokoroVoiceServer:
         """What is in work and what waits."""
         load = self._load()
         return StageStats(load.num_running, load.num_waiting, self._queued_audio_s)
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Called by Serve, for its `StagePolicy`."""
+        return stage_report(await self.stats(), num_slots=1)
 
     def _load(self) -> Load:
         num_running = min(self._num_segments, 1)

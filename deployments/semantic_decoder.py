@@ -12,6 +12,7 @@ from pydantic import Field
 from ray import serve
 
 from deployments.args import StrictArgs
+from deployments.autoscaling.stage_report import stage_report
 from deployments.engine.speech.checkpoint_files import CheckpointFiles
 from deployments.engine.speech.protocol import SemanticRequest, TokenChunk
 from deployments.engine.speech.semantic import SemanticEngine, SemanticSettings
@@ -73,6 +74,7 @@ class SemanticDecoder:
         deterministic: bool,
     ) -> None:
         torch.set_num_threads(num_threads)
+        self._num_slots = num_slots
         self._metrics = StageMetrics("s1", num_slots)
         self._engine = SemanticEngine(
             CheckpointFiles([open_store(storage_root, access), embedded_store()], device),
@@ -99,6 +101,10 @@ class SemanticDecoder:
         """What is in work, as of the latest step."""
         load = self._engine.load
         return StageStats(load.num_running, load.num_waiting, self._queued_audio_s)
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Called by Serve, for its `StagePolicy`."""
+        return stage_report(await self.stats(), self._num_slots)
 
     def check_health(self) -> None:
         """Called by Serve; raising replaces the replica."""

@@ -13,6 +13,7 @@ from ray import serve
 from ray.util.metrics import Histogram
 
 from deployments.args import StrictArgs
+from deployments.autoscaling.stage_report import stage_report
 from deployments.engine.speech.checkpoint_files import CheckpointFiles
 from deployments.engine.speech.protocol import (
     EarlyAudio,
@@ -74,6 +75,7 @@ class Vocoder:
         dtype: str,
     ) -> None:
         torch.set_num_threads(num_threads)
+        self._num_slots = num_slots
         self._metrics = StageMetrics("s2", num_slots)
         batch_size = Histogram(
             "baewoo_s2_batch_size", "Windows decoded in one call.", boundaries=[1, 2, 4, 8, 16, 32]
@@ -98,6 +100,10 @@ class Vocoder:
         """What is in work, as of the latest step."""
         load = self._engine.load
         return StageStats(load.num_running, load.num_waiting, self._queued_audio_s)
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Called by Serve, for its `StagePolicy`."""
+        return stage_report(await self.stats(), self._num_slots)
 
     def check_health(self) -> None:
         """Called by Serve; raising replaces the replica."""

@@ -12,6 +12,7 @@ from pydantic import Field
 from ray import serve
 
 from deployments.args import StrictArgs
+from deployments.autoscaling.stage_report import stage_report
 from deployments.engine.speech.zonos_codes import CodeEngine, CodeSettings
 from deployments.engine.speech.zonos_files import ZonosFiles
 from deployments.engine.speech.zonos_protocol import CodeRequest, FrameChunk
@@ -81,6 +82,7 @@ class ZonosBackbone:
         deterministic: bool,
     ) -> None:
         torch.set_num_threads(num_threads)
+        self._num_slots = num_slots
         self._metrics = StageMetrics("zonos_s1", num_slots)
         self._engine = CodeEngine(
             ZonosFiles([open_store(storage_root, access), embedded_store()], device),
@@ -107,6 +109,10 @@ class ZonosBackbone:
         """What is in work, as of the latest step."""
         load = self._engine.load
         return StageStats(load.num_running, load.num_waiting, self._queued_audio_s)
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Called by Serve, for its `StagePolicy`."""
+        return stage_report(await self.stats(), self._num_slots)
 
     def check_health(self) -> None:
         """Called by Serve; raising replaces the replica."""

@@ -11,6 +11,7 @@ from pydantic import Field
 from ray import serve
 
 from deployments.args import StrictArgs
+from deployments.autoscaling.stage_report import stage_report
 from deployments.engine.speech.zonos_decoding import CodecEngine, DecodingSettings
 from deployments.engine.speech.zonos_files import ZonosFiles
 from deployments.engine.speech.zonos_protocol import CodeWindow, Waveform
@@ -60,6 +61,7 @@ class ZonosDecoder:
         dtype: str,
     ) -> None:
         torch.set_num_threads(num_threads)
+        self._num_slots = max_batch
         self._metrics = StageMetrics("zonos_decoder", max_batch)
         self._engine = CodecEngine(
             ZonosFiles([open_store(storage_root, access), embedded_store()], device),
@@ -78,6 +80,10 @@ class ZonosDecoder:
         """What is in work, as of the latest step."""
         load = self._engine.load
         return StageStats(load.num_running, load.num_waiting, self._queued_audio_s)
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Called by Serve, for its `StagePolicy`."""
+        return stage_report(await self.stats(), self._num_slots)
 
     def check_health(self) -> None:
         """Called by Serve; raising replaces the replica."""
