@@ -175,8 +175,11 @@ def running_cluster(folder: Path, **head_args: Any) -> Iterator[ClusterService]:
 def _environment(**variables: str) -> Iterator[None]:
     """What every node inherits; Ray in this process reads the token anew."""
     before = dict(os.environ)
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    os.environ.update(token | variables)
+    os.environ.update(
+        variables,
+        RAY_AUTH_MODE="token",
+        RAY_AUTH_TOKEN=secrets.token_hex(32),
+    )
     reset_auth_token_state()
     try:
         yield
