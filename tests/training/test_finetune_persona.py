@@ -13,7 +13,7 @@ import yaml
 from peft import PeftModel
 from torch.nn import functional
 
-from deployments.engine.persona.protocol import AdapterRefused, LineDone, LineRequest
+from deployments.engine.persona.protocol import BaseModelMismatch, LineDone, LineRequest
 from deployments.engine.persona.transformers_engine import TransformersEngine
 from models.persona.adapter_files import AdapterFiles
 from models.persona.persona import Persona
@@ -208,7 +208,7 @@ def test_adapter_is_refused_on_other_weights_than_it_was_trained_on(tmp_path: Pa
     assert run_locally(task)
     persona = published(task, tmp_path / "root")
 
-    with pytest.raises(AdapterRefused, match=TINY_REVISION):
+    with pytest.raises(BaseModelMismatch, match=TINY_REVISION):
         spoken(tmp_path / "root", persona, revision="random-1")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from bitsandbytes.nn import Linear4bit
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -83,7 +84,17 @@ class Base:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             self.source, revision=self.commit, device_map={"": device}, **arguments
         )
+        if precision == "nf4" and device.type == "cpu":
+            _keep_differentiable(model)
         return model.requires_grad_(False)
+
+
+def _keep_differentiable(model: PreTrainedModel) -> None:
+    """On CPUs with AVX512-BF16 a pass without gradients (a validation) makes bitsandbytes repack
+    the weights for a kernel that has no backward; all later gradients would be wrong."""
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
 
 
 def nf4_config(compute_dtype: str) -> BitsAndBytesConfig:
