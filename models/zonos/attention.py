@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.gpt_sovits.s1.kv_cache import whole_blocks
+from models.decoding.key_runs import consecutive_runs
 from models.zonos.kv_cache import ROWS_PER_PAIR, PairedKVCache
 from models.zonos.rotary import RotaryTable
 
@@ -58,16 +57,6 @@ class PrefillAttention:
         return rows.unflatten(0, (ROWS_PER_PAIR, -1)).transpose(1, 2)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """Rows of consecutive slots, so that their keys are one view of the cache."""
-
-    rows: slice
-    cache_rows: slice
-    num_keys: int
-    mask: Tensor  # (row, 1, 1, key), added to the scores
-
-
 class DecodeAttention:
     """Every row against its own cache row up to its own position; each sequence has two rows.
 
@@ -95,7 +84,7 @@ class DecodeAttention:
         self.row_idx = torch.tensor(rows, device=device)
         self.position_idx = torch.tensor(positions, device=device)
         self.turned_by = F.pad(self.position_idx, (0, num_padding))
-        self.runs = _runs(slots, positions, self.position_idx, cache.entries.dtype)
+        self.runs = consecutive_runs(rows, positions, self.position_idx, cache.entries.dtype)
 
     def __call__(self, layer_idx: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         query = self.rotary.turn(query, self.turned_by)
@@ -117,21 +106,3 @@ class DecodeAttention:
         if self.num_padding:
             attended.append(torch.zeros_like(grouped[self.num_rows :]))
         return torch.cat(attended).flatten(1, 2)
-
-
-def _runs(
-    slots: Sequence[int], positions: Sequence[int], position_idx: Tensor, dtype: torch.dtype
-) -> list[_Run]:
-    starts = [idx for idx, slot in enumerate(slots) if idx == 0 or slot != slots[idx - 1] + 1]
-    runs = []
-    for start, stop in zip(starts, [*starts[1:], len(slots)], strict=True):
-        rows = slice(ROWS_PER_PAIR * start, ROWS_PER_PAIR * stop)
-        first_row = ROWS_PER_PAIR * slots[start]
-        num_keys = whole_blocks(max(positions[rows]) + 1)
-        columns = torch.arange(num_keys, device=position_idx.device)
-        is_hidden = columns > position_idx[rows].unsqueeze(1)
-        mask = torch.zeros(is_hidden.shape, dtype=dtype, device=position_idx.device)
-        mask.masked_fill_(is_hidden, -torch.inf)
-        cache_rows = slice(first_row, first_row + rows.stop - rows.start)
-        runs.append(_Run(rows, cache_rows, num_keys, mask[:, None, None]))
-    return runs

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.gpt_sovits.s1.linear import DecodingLinear
+from models.decoding.layers import DecodingLayerNorm, DecodingLinear
 from models.zonos.attention import CachedAttention, DecodeAttention, PrefillAttention
 from models.zonos.codes import NUM_CODEBOOKS, NUM_EMBEDDINGS
 from models.zonos.config import ZonosConfig
@@ -67,7 +67,7 @@ class GuidedDecoder:
             for layer in network.backbone.layers
             if isinstance(layer, TransformerLayer)
         ]
-        self.norm = _LayerNorm(network.backbone.norm_f, dtype)
+        self.norm = DecodingLayerNorm(network.backbone.norm_f, dtype)
         self.heads = _stacked_heads(network, dtype)
 
     def new_cache(self, num_slots: int, capacity: int) -> PairedKVCache:
@@ -189,8 +189,8 @@ class _DecodingLayer:
         self.attention_out = DecodingLinear(attention.out_proj, dtype)
         self.feed_forward_in = DecodingLinear(layer.mlp.fc1, dtype)
         self.feed_forward_out = DecodingLinear(layer.mlp.fc2, dtype)
-        self.attention_norm = _LayerNorm(layer.norm, dtype)
-        self.feed_forward_norm = _LayerNorm(layer.norm2, dtype)
+        self.attention_norm = DecodingLayerNorm(layer.norm, dtype)
+        self.feed_forward_norm = DecodingLayerNorm(layer.norm2, dtype)
 
     def __call__(self, layer_idx: int, hidden: Tensor, attention: CachedAttention) -> Tensor:
         """(row, channel) -> (row, channel)."""
@@ -200,18 +200,6 @@ class _DecodingLayer:
         hidden = self.attention_out.plus(attended.flatten(1), hidden)
         value, gate = self.feed_forward_in(self.feed_forward_norm(hidden)).chunk(2, dim=1)
         return self.feed_forward_out.plus(value * F.silu(gate), hidden)
-
-
-class _LayerNorm:
-    """Layer norm over channels, computed row by row."""
-
-    def __init__(self, norm: nn.LayerNorm, dtype: torch.dtype) -> None:
-        self.weight = norm.weight.detach().to(dtype)
-        self.bias = norm.bias.detach().to(dtype)
-        self.eps = norm.eps
-
-    def __call__(self, rows: Tensor) -> Tensor:
-        return F.layer_norm(rows, self.weight.shape, self.weight, self.bias, self.eps)
 
 
 def _stacked_heads(network: Zonos, dtype: torch.dtype) -> DecodingLinear:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from models.gpt_sovits.s1.kv_cache import whole_blocks
+from models.decoding.key_runs import whole_blocks
 from models.zonos.config import BackboneConfig
 from models.zonos.rotary import MAX_POSITIONS
 

@@ -11,16 +11,16 @@ Notable:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from models.decoding.key_runs import consecutive_runs
+from models.decoding.layers import DecodingLayerNorm, DecodingLinear
 from models.gpt_sovits.s1.config import S1Config
-from models.gpt_sovits.s1.kv_cache import KVCache, whole_blocks
-from models.gpt_sovits.s1.linear import DecodingLinear
+from models.gpt_sovits.s1.kv_cache import KVCache
 from models.gpt_sovits.s1.network import (
     Text2Semantic,
     TransformerLayer,
@@ -28,7 +28,7 @@ from models.gpt_sovits.s1.network import (
     text_audio_mask,
 )
 
-# One row takes another CPU kernel than two or more (see linear.py), so a step has at least two.
+# One row takes another CPU kernel than two or more (see DecodingLinear): a step has at least two.
 _FLOAT32_ROW_BUCKET = 2
 # bfloat16 tiles have 16 rows; filling one costs little more than a single row, as reading the
 # weights dominates.
@@ -54,8 +54,8 @@ class DecodingLayer:
         self.attention_out = DecodingLinear(layer.attention_out, dtype)
         self.feed_forward_in = DecodingLinear(layer.feed_forward_in, dtype, has_relu=True)
         self.feed_forward_out = DecodingLinear(layer.feed_forward_out, dtype)
-        self.attention_norm = _LayerNorm(layer.attention_norm, dtype)
-        self.feed_forward_norm = _LayerNorm(layer.feed_forward_norm, dtype)
+        self.attention_norm = DecodingLayerNorm(layer.attention_norm, dtype)
+        self.feed_forward_norm = DecodingLayerNorm(layer.feed_forward_norm, dtype)
 
     def __call__(self, layer_idx: int, hidden: Tensor, attention: Attention) -> Tensor:
         """(row, channel) -> (row, channel)."""
@@ -249,18 +249,6 @@ class S1Decoder:
         _check_ids("prompt_tokens", prompt_tokens, self.config.num_semantic_tokens)
 
 
-class _LayerNorm:
-    """Layer norm over channels, computed row by row."""
-
-    def __init__(self, norm: nn.LayerNorm, dtype: torch.dtype) -> None:
-        self.weight = norm.weight.detach().to(dtype)
-        self.bias = norm.bias.detach().to(dtype)
-        self.eps = norm.eps
-
-    def __call__(self, rows: Tensor) -> Tensor:
-        return F.layer_norm(rows, self.weight.shape, self.weight, self.bias, self.eps)
-
-
 class _PrefillAttention:
     """All positions of one new sequence among themselves; fills its slot."""
 
@@ -277,16 +265,6 @@ class _PrefillAttention:
         return attended[0].transpose(0, 1)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """Rows whose slots are consecutive, so that their keys are one view of the cache."""
-
-    rows: slice
-    slots: slice
-    num_keys: int
-    mask: Tensor  # (row, 1, 1, key), added to the scores
-
-
 class _DecodeAttention:
     """Every row against its own slot up to its own position."""
 
@@ -299,7 +277,7 @@ class _DecodeAttention:
         device = cache.entries.device
         self.slot_idx = torch.tensor(slots, device=device)
         self.position_idx = torch.tensor(positions, device=device)
-        self.runs = _consecutive_runs(slots, positions, self.position_idx, cache.entries.dtype)
+        self.runs = consecutive_runs(slots, positions, self.position_idx, cache.entries.dtype)
 
     def __call__(self, layer_idx: int, projected: Tensor) -> Tensor:
         query, new_entries = projected[:, 0], projected[: self.num_rows, 1:]
@@ -309,8 +287,8 @@ class _DecodeAttention:
         attended = [
             F.scaled_dot_product_attention(
                 query[run.rows].unsqueeze(2),
-                keys[run.slots, :, : run.num_keys],
-                values[run.slots, :, : run.num_keys],
+                keys[run.cache_rows, :, : run.num_keys],
+                values[run.cache_rows, :, : run.num_keys],
                 run.mask,
             ).squeeze(2)
             for run in self.runs
@@ -318,22 +296,6 @@ class _DecodeAttention:
         if self.num_padding:
             attended.append(torch.zeros_like(query[self.num_rows :]))
         return torch.cat(attended)
-
-
-def _consecutive_runs(
-    slots: Sequence[int], positions: Sequence[int], position_idx: Tensor, dtype: torch.dtype
-) -> list[_Run]:
-    starts = [row for row, slot in enumerate(slots) if row == 0 or slot != slots[row - 1] + 1]
-    runs = []
-    for start, stop in zip(starts, [*starts[1:], len(slots)], strict=True):
-        num_keys = whole_blocks(max(positions[start:stop]) + 1)
-        columns = torch.arange(num_keys, device=position_idx.device)
-        is_hidden = columns > position_idx[start:stop].unsqueeze(1)
-        mask = torch.zeros(is_hidden.shape, dtype=dtype, device=position_idx.device)
-        mask.masked_fill_(is_hidden, -torch.inf)
-        slot_range = slice(slots[start], slots[start] + stop - start)
-        runs.append(_Run(slice(start, stop), slot_range, num_keys, mask[:, None, None]))
-    return runs
 
 
 def _check_row_bucket(dtype: torch.dtype, row_bucket: int | None) -> int:

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from models.decoding.key_runs import whole_blocks
 from models.gpt_sovits.s1.config import S1Config
-
-# Attention reads keys in blocks of this many positions, the rest of the last block masked. With
-# whole blocks the CPU kernel adds up a row in the same order whatever the longest row beside it is.
-KEY_BLOCK = 16
 
 
 class KVCache:
@@ -94,8 +91,3 @@ class KVCache:
             positions.append(self.lengths[slot])
             self.lengths[slot] += 1
         return positions
-
-
-def whole_blocks(length: int) -> int:
-    """The length rounded up to a multiple of ``KEY_BLOCK``."""
-    return -(-length // KEY_BLOCK) * KEY_BLOCK

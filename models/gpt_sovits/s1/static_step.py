@@ -24,8 +24,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.decoding.key_runs import whole_blocks
 from models.gpt_sovits.s1.decoder import S1Decoder
-from models.gpt_sovits.s1.kv_cache import KVCache, whole_blocks
+from models.gpt_sovits.s1.kv_cache import KVCache
 from models.gpt_sovits.s1.sampling import SamplingRows, SamplingSettings, sample
 
 _SMALLEST_KEY_BUCKET = 256

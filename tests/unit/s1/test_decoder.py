@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from models.decoding.layers import DecodingLinear
 from models.gpt_sovits.s1.config import S1Config
 from models.gpt_sovits.s1.decoder import S1Decoder
 from models.gpt_sovits.s1.generation import S1Request
-from models.gpt_sovits.s1.linear import DecodingLinear
 from models.gpt_sovits.s1.network import Text2Semantic
 
 MakeRequest = Callable[[S1Config, int], S1Request]

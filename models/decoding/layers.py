@@ -1,9 +1,9 @@
-"""Linear layers for decoding, where a handful of rows meets a large weight matrix.
+"""Layers for decoding, where a handful of rows meets a large weight matrix.
 
 On a CPU such a product is bound by reading the weights, and the default kernel also picks another
 order of additions for almost every number of rows. The weights are therefore packed once for
 oneDNN's blocked kernels, which read bfloat16 at half the cost and, in float32, give a row the same
-bits whatever rows stand beside it, as long as there are at least two. ``tests/unit/s1`` asserts
+bits whatever rows stand beside it, as long as there are at least two. ``tests/unit`` asserts
 that on the machine it runs on.
 """
 
@@ -47,6 +47,24 @@ class DecodingLinear:
             out: Tensor = multiply_add(rows, residual, self.weight, self.bias, "add")
             return out
         return F.linear(rows, self.weight, self.bias).add_(residual)
+
+
+class DecodingLayerNorm:
+    """Layer norm over channels, computed row by row.
+
+    Args:
+        norm: gives the weights; it is not kept.
+        dtype: float32 or bfloat16; inputs must have it too.
+    """
+
+    def __init__(self, norm: nn.LayerNorm, dtype: torch.dtype) -> None:
+        self.weight = norm.weight.detach().to(dtype)
+        self.bias = norm.bias.detach().to(dtype)
+        self.eps = norm.eps
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """(row, channel) -> (row, channel)."""
+        return F.layer_norm(rows, self.weight.shape, self.weight, self.bias, self.eps)
 
 
 def _pack(weight: Tensor) -> Tensor:
