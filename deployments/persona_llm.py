@@ -162,6 +162,7 @@ class PersonaLLM:
             ),
             AdapterFiles([open_store(storage_root, access), embedded_store()]),
         )
+        self._is_open = True
 
     async def ready(self) -> bool:
         """Whether the model is loaded and the personas' prompts are prepared."""
@@ -221,16 +222,24 @@ class PersonaLLM:
         for persona in self._personas:
             try:
                 await self._engine.warm(persona)
-            except (BaseModelMismatch, AdapterRefused) as error:
-                logger.error("not prepared: %s", error)
+            # Its own requests will say so; those of the others find them prepared.
+            except (EngineError, StorageUnavailable) as error:
+                logger.error("not prepared: %s: %s", persona.ref, error)
 
     def __del__(self) -> Awaitable[None] | None:
         """Serve awaits it when it stops a replica, so that vLLM's process ends with it.
 
         Python calls it once more, perhaps on a replica whose constructor has failed.
         """
-        engine: PersonaEngine | None = getattr(self, "_engine", None)
-        return engine.close() if engine is not None and engine.health().is_ready else None
+        if not getattr(self, "_is_open", False):
+            return None
+        self._is_open = False
+        return self._close()
+
+    async def _close(self) -> None:
+        await self._engine.close()
+        if self._external is not None:
+            await self._external.close()
 
 
 persona_llm_deployment = serve.deployment(name="PersonaLLM", ray_actor_options={"num_cpus": 0.2})(

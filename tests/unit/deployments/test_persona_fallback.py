@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from deployments.engine.persona.openai_engine import ExternalLlm
 from deployments.engine.persona.protocol import LineDone, LineEvent, LineRequest
 from deployments.errors import InvalidInput, NotReady
 from deployments.persona_llm import PersonaArgs, PersonaLLM
+from models.persona.persona import Persona
 from models.persona.scene import Scene
 from models.storage import AwsAccess
 from tests.unit.persona.openai_server import Script, openai_server
@@ -33,7 +34,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def persona_llm(folder: Path, url: str | None, **args: Any) -> PersonaLLM:
+def persona_llm(
+    folder: Path, url: str | None, personas: Sequence[Persona] = (), **args: Any
+) -> PersonaLLM:
     external = None if url is None else ExternalLlm(url, SecretStr("key"), "big-model")
     settings = PersonaArgs(
         engine="transformers", base_model="tiny", base_folder=str(folder), precision="float32"
@@ -41,7 +44,7 @@ def persona_llm(folder: Path, url: str | None, **args: Any) -> PersonaLLM:
     return PersonaLLM(
         storage_root=str(folder / "storage"),
         access=AwsAccess(),
-        personas=[],
+        personas=list(personas),
         external=external,
         **(settings | args),
     )
@@ -74,6 +77,24 @@ def test_a_request_chooses_its_model(folder: Path) -> None:
     assert local != external
 
 
+def test_a_persona_that_cannot_be_served_keeps_no_other_waiting(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    foreign = make_persona(persona_id="foreign", base_model="huge")
+
+    async def act() -> tuple[bool, str]:
+        stage = persona_llm(folder, None, [foreign, LOCAL.persona])
+        is_ready = await stage.ready()
+        line = await text(stage.generate(LOCAL))
+        await stop(stage)
+        return is_ready, line
+
+    is_ready, line = asyncio.run(act())
+
+    assert is_ready and line
+    assert "foreign@1 was made for huge" in caplog.text
+
+
 def test_no_external_model_is_the_callers_error(folder: Path) -> None:
     async def act() -> None:
         stage = persona_llm(folder, None)
@@ -87,9 +108,11 @@ def test_no_external_model_is_the_callers_error(folder: Path) -> None:
 def test_the_external_model_answers_once_the_local_one_is_lost(folder: Path) -> None:
     async def act(url: str) -> str:
         stage = persona_llm(folder, url, external_fallback=True)
-        await stop(stage)
+        await stage._engine.close()
         assert await stage.ready()
-        return await text(stage.generate(LOCAL))
+        line = await text(stage.generate(LOCAL))
+        await stop(stage)
+        return line
 
     with openai_server(Script(pieces=[["밖에서 왔다."]])) as url:
         assert asyncio.run(act(url)) == "밖에서 왔다."
@@ -98,8 +121,10 @@ def test_the_external_model_answers_once_the_local_one_is_lost(folder: Path) -> 
 def test_without_leave_to_fall_back_a_lost_engine_is_an_error(folder: Path) -> None:
     async def act(url: str) -> None:
         stage = persona_llm(folder, url)
+        await stage._engine.close()
+        with pytest.raises(NotReady):
+            await text(stage.generate(LOCAL))
         await stop(stage)
-        await text(stage.generate(LOCAL))
 
-    with openai_server(Script()) as url, pytest.raises(NotReady):
+    with openai_server(Script()) as url:
         asyncio.run(act(url))
