@@ -38,8 +38,8 @@ _EFFICIENCY_OF_MEMORY = 0.6
 _EFFICIENCY_OF_ARITHMETIC = 0.1
 """Assumed shares of a GPU's peaks. Arithmetic: S2's convolutions are narrow, and many are small."""
 
-_S1_LAUNCHES_S = 3e-3
-"""Assumed: 24 layers of some ten kernels, launched one by one in eager mode, no CUDA graph."""
+_S1_LAUNCHES_S = 1e-3
+"""Assumed: 24 layers of some ten small kernels in a captured CUDA graph, 4 µs each."""
 
 _POSITIONS = 300
 """Cache positions of a sequence in the middle of its segment: text, prompt, half of its tokens."""
@@ -197,7 +197,8 @@ EEVE = LanguageModel("EEVE-Korean-Instruct-10.8B", 21.6, 196.6, 800, 40)
 def gpu_s1_audio_s_per_s(gpu: Gpu, batch: int = 64) -> float:
     """Estimate: a step reads all weights and every sequence's cache, or waits for its launches."""
     work = _row("work", stage="s1")
-    read_gb = work["weight_mb"] / 1e3 + batch * _POSITIONS * work["kv_kb_per_position"] / 1e6
+    kv_gb = _POSITIONS * float(work["kv_kb_per_position"]) / 1e6
+    read_gb = float(work["weight_mb"]) / 1e3 + batch * kv_gb
     step_s = max(_S1_LAUNCHES_S, read_gb / (gpu.gb_per_s * _EFFICIENCY_OF_MEMORY))
     return batch / step_s / TOKENS_PER_AUDIO_S
 
@@ -205,7 +206,7 @@ def gpu_s1_audio_s_per_s(gpu: Gpu, batch: int = 64) -> float:
 def gpu_s2_audio_s_per_s(gpu: Gpu) -> float:
     """Estimate: operations of a second of audio, at a tenth of the peak."""
     gflop_per_s = gpu.tflops * 1e3 * _EFFICIENCY_OF_ARITHMETIC
-    return gflop_per_s / _row("work", stage="s2")["gflop_per_audio_s"]
+    return gflop_per_s / float(_row("work", stage="s2")["gflop_per_audio_s"])
 
 
 def gpu_lines_per_s(gpu: Gpu, model: LanguageModel = EEVE) -> float:
@@ -322,11 +323,33 @@ def _weights_mb() -> float:
     return sum(float(row["weight_mb"]) for row in rows_of("work"))
 
 
+def policy_table() -> str:
+    """What `StagePolicy` is told about each stage."""
+    backlogs = {
+        "PersonaLLM": "waiting",
+        "SemanticDecoder": "waiting_audio_s",
+        "Vocoder": "queued_audio_s",
+    }
+    return markdown_table(
+        [
+            {
+                "stage": f"`{stage.name}`",
+                "backlog": f"`{backlogs[stage.name]}`",
+                "full_rate_per_s": stage.speed.full_rate_per_s,
+                "fixed_step_share": stage.speed.fixed_step_share,
+                "backlog_per_request": stage.units_per_line,
+            }
+            for stage in cpu_stages().values()
+        ]
+    )
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "stages": stages_table,
     "growth": growth_table,
     "gpu": gpu_table,
     "voices": voices_table,
+    "policy": policy_table,
 }
 
 

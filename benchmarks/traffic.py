@@ -42,7 +42,8 @@ def viral(at_s: float) -> float:
         return calm(at_s)
     risen = min(1.0, since_s / _VIRAL_RISE_S)
     fallen = 0.5 ** (max(0.0, since_s - _VIRAL_RISE_S) / _VIRAL_HALF_LIFE_S)
-    return calm(at_s) + _VIRAL_TIMES * risen * fallen
+    clip: float = _VIRAL_TIMES * risen * fallen
+    return calm(at_s) + clip
 
 
 SHAPES: dict[str, Shape] = {"calm": calm, "bursts": bursts, "viral": viral}

@@ -99,9 +99,17 @@ def stage_call(stage: str) -> Iterator[StageCall]:
 
 
 @contextmanager
-def job_span(job_type: str, job_id: str) -> Iterator[None]:
-    """A trace of its own around a job, which outlives the request that asked for it."""
-    attributes = {"baewoo.job_type": job_type, "baewoo.job_id": job_id}
+def job_span(job_type: str, job_id: str, request_id: str) -> Iterator[None]:
+    """A trace of its own around a job, which outlives the request that asked for it.
+
+    Args:
+        request_id: of that request; Serve's spans carry the same.
+    """
+    attributes = {
+        "baewoo.job_type": job_type,
+        "baewoo.job_id": job_id,
+        "baewoo.request_id": request_id,
+    }
     with _TRACER.start_as_current_span(
         "job", attributes=attributes, record_exception=False, set_status_on_exception=False
     ) as span:

@@ -23,6 +23,7 @@ from deployments.jobs.leases import Leases
 from deployments.jobs.queue import JobQueue
 from deployments.jobs.store import JobCanceled, JobStore
 from deployments.problems import problem_document, to_speech_error
+from deployments.tracing import job_span
 from models.storage import StorageUnavailable
 
 logger = logging.getLogger("ray.serve")
@@ -289,7 +290,10 @@ class JobWorker:
         files = AttemptFiles(self._store.objects, request.id, lease.attempt)
         try:
             async with asyncio.timeout(self._limits.run_timeout_s):
-                with timings.measure("job"):
+                with (
+                    timings.measure("job"),
+                    job_span(request.type, request.id, request.request_id),
+                ):
                     output = await self._insist(request, files)
         except JobCanceled:  # whoever canceled it may have died before it was told
             job = job.model_copy(update={"status": "canceled"})

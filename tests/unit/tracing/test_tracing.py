@@ -50,7 +50,7 @@ async def _tokens(stage: str, num_tokens: int) -> AsyncGenerator[int]:
 
 
 def test_what_a_callee_does_is_a_child_of_the_call() -> None:
-    with job_span("synthesize", "job-1"), stage_call("Vocoder") as span:
+    with job_span("synthesize", "job-1", "request-1"), stage_call("Vocoder") as span:
         span.make(lambda: trace.get_tracer("serve").start_span("in the replica").end())
     spans = _spans()
     job, made, inner = spans["job"], spans["call Vocoder"], spans["in the replica"]
@@ -62,12 +62,13 @@ def test_what_a_callee_does_is_a_child_of_the_call() -> None:
     assert dict(job.attributes or {}) == {
         "baewoo.job_type": "synthesize",
         "baewoo.job_id": "job-1",
+        "baewoo.request_id": "request-1",
     }
 
 
 def test_two_streams_read_in_turns_keep_their_own_calls() -> None:
     async def scenario() -> None:
-        with job_span("synthesize", "job-1"):
+        with job_span("synthesize", "job-1", "request-1"):
             async with aclosing(_tokens("S1", 3)) as some, aclosing(_tokens("S2", 3)) as other:
                 for _ in range(3):
                     await anext(some)
@@ -105,7 +106,7 @@ def test_a_caller_that_leaves_is_no_error() -> None:
 
 
 def test_an_error_is_named_without_what_it_says() -> None:
-    with pytest.raises(ValueError), job_span("synthesize", "job-1"), stage_call("S1"):
+    with pytest.raises(ValueError), job_span("synthesize", "job-1", "request-1"), stage_call("S1"):
         raise ValueError(_SECRET)
     for span in _spans().values():
         assert span.status.status_code is StatusCode.ERROR
