@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -62,3 +63,27 @@ def status_of(url: str, job_id: str) -> str:
             return status
         time.sleep(0.5)
     raise AssertionError(f"{job_id} did not end")
+
+
+@contextmanager
+def asking(url: str, voices: Sequence[str]) -> Iterator[list[tuple[str, bytes]]]:
+    """Somebody for each voice who asks again as soon as there was an answer.
+
+    What was heard is complete once the block is left; a request that is refused, or whose stream
+    breaks off, fails the block.
+    """
+    heard: list[tuple[str, bytes]] = []
+    is_over = threading.Event()
+
+    def ask(voice: str) -> None:
+        while not is_over.is_set():
+            heard.append((voice, listen(url, voice, "짧은 문장입니다.")))
+
+    with ThreadPoolExecutor(len(voices)) as pool:
+        people = [pool.submit(ask, voice) for voice in voices]
+        try:
+            yield heard
+        finally:
+            is_over.set()
+    for person in people:
+        person.result()

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +94,15 @@ class ClusterService:
         serve = Path(sys.executable).with_name("serve")
         subprocess.run([serve, "deploy", "--address", self.dashboard, path], check=True)
 
+    def submit(self, *command: str | Path) -> None:
+        """`ray job submit`, as a person says it; fails with the job's own output."""
+        ray = Path(sys.executable).with_name("ray")
+        address = ("--address", self.dashboard, "--working-dir", CHECKOUT)
+        done = subprocess.run(
+            [ray, "job", "submit", *address, "--", *command], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
     def replicas(self) -> dict[str, list[str]]:
         """The names of the nodes that each deployment's running replicas are on."""
         names = {node.node_id: name for name, node in self.nodes.items()}
@@ -105,6 +114,16 @@ class ClusterService:
                 if replica["state"] == "RUNNING"
             )
             for deployment in application["deployments"].values()
+        }
+
+    def replica_ids(self, *deployments: str) -> set[str]:
+        """The ids of these deployments' running replicas."""
+        (application,) = self._details()["applications"].values()
+        return {
+            replica["replica_id"]
+            for name in deployments
+            for replica in application["deployments"][name]["replicas"]
+            if replica["state"] == "RUNNING"
         }
 
     def is_settled(self) -> bool:
@@ -133,15 +152,19 @@ def placed_config(port: int) -> Config:
     application["args"]["admission"]["max_queued_audio_s"] = 240
     for deployment in application["deployments"]:
         name = deployment["name"]
-        deployment["max_surge_percent"] = 100
         deployment["ray_actor_options"]["resources"] = {"stage" if name in STAGES else "edge": 1}
+        # Where both nodes have their replica there is no room for a third one during an update.
         if name in STAGES:
             deployment |= {"num_replicas": 2, "max_replicas_per_node": 1}
+        else:
+            deployment["max_surge_percent"] = 100
     return config
 
 
 @contextmanager
-def running_cluster(folder: Path, **head_args: Any) -> Iterator[ClusterService]:
+def running_cluster(
+    folder: Path, head_args: Mapping[str, Any] | None = None, **environment: str
+) -> Iterator[ClusterService]:
     """The service on a head without replicas, node `a` (edge and stages) and node `b` (stages).
 
     Ray asks for a token, as on a real cluster. Fails if a process outlives it.
@@ -149,6 +172,7 @@ def running_cluster(folder: Path, **head_args: Any) -> Iterator[ClusterService]:
     Args:
         folder: for its storage and its configuration.
         head_args: of the head node, besides those that every test needs.
+        environment: of all nodes, besides what every test needs.
     """
     head = {
         "num_cpus": 0,
@@ -156,10 +180,10 @@ def running_cluster(folder: Path, **head_args: Any) -> Iterator[ClusterService]:
         "dashboard_host": "127.0.0.1",
         "dashboard_port": free_port(),
         "gcs_server_port": free_port(),
-        **head_args,
+        **(head_args or {}),
     }
     started: list[psutil.Process] = []
-    with _environment(BAEWOO_STORAGE=str(folder / "storage")):
+    with _environment(BAEWOO_STORAGE=str(folder / "storage"), **environment):
         cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
             yield _served(folder, cluster, head)
