@@ -119,14 +119,13 @@ class CodeEngine:
 
     def _zonos_request(self, request: CodeRequest, prefix: Tensor) -> ZonosRequest:
         columns = self._settings.capacity - prefix.shape[1] - NUM_CODEBOOKS + 1
-        room = min(columns, MAX_FRAMES) - len(request.prompt)
         return ZonosRequest(
             prefix=prefix,
             seed=request.seed,
             prompt=request.prompt,
             sampling=request.sampling,
             guidance_scale=request.guidance_scale,
-            max_new_frames=_max_new_frames(request, room),
+            max_new_frames=_max_new_frames(request, min(columns, MAX_FRAMES)),
             generated_prefix=request.generated_prefix,
         )
 
@@ -148,15 +147,16 @@ def _prefix(conditioner: PrefixConditioner, request: CodeRequest) -> Tensor:
     return conditioner.guidance_pair(phoneme_ids, values)
 
 
-def _max_new_frames(request: CodeRequest, room: int) -> int:
+def _max_new_frames(request: CodeRequest, max_frames: int) -> int:
     """Frames after which a segment is cut off.
 
     Args:
-        room: frames that cache, prompt and the network's 30 s leave.
+        max_frames: what the cache and the network's 30 s allow, the prompt's frames included.
 
     Raises:
         ValueError: there is less room than the request asks for, or than its text may need.
     """
+    room = max_frames - len(request.prompt)
     if request.max_new_frames is not None:
         if request.max_new_frames > room:
             raise ValueError(
@@ -166,10 +166,10 @@ def _max_new_frames(request: CodeRequest, room: int) -> int:
         return request.max_new_frames
     num_symbols = len(request.phoneme_ids)
     needed = round(_MIN_S_PER_SYMBOL * num_symbols * FRAME_RATE_HZ)
-    if room < needed:
+    if room < 1 or max_frames < needed:  # what a prompt says is in the text as well
         raise ValueError(
-            f"a segment of {num_symbols} phoneme symbols needs {needed} frames or more; behind its "
-            f"prompt there are {max(room, 0)}"
+            f"a segment of {num_symbols} phoneme symbols needs {needed} frames or more, its "
+            f"prompt's {len(request.prompt)} included; there are {max(max_frames, 0)}"
         )
     rate = request.conditions.speaking_rate or _COMMON_SPEAKING_RATE
     slowness = max(1.0, _COMMON_SPEAKING_RATE / rate)

@@ -25,7 +25,7 @@ class CodeRequest:
 
     Args:
         checkpoint: `id@version` of the weights.
-        phoneme_ids: of the text, with the marks for begin and end.
+        phoneme_ids: of the text, what the prompt says included, with the marks for begin and end.
         conditions: whose voice, and how it speaks.
         seed: any int64; the same request with the same seed gives the same frames.
         prompt: frames of audio that the speech goes on from; they are not repeated in the answer.
