@@ -12,6 +12,7 @@ from pydantic import Field
 from ray import serve
 
 from deployments.args import StrictArgs
+from deployments.autoscaling.stage_report import stage_report
 from deployments.engine.persona.openai_engine import ExternalLlm, OpenAIEngine
 from deployments.engine.persona.opening import (
     EngineName,
@@ -139,6 +140,7 @@ class PersonaLLM:
         external_fallback: bool,
     ) -> None:
         self._personas = personas[:max_adapters]
+        self._num_slots = num_slots
         self._warming: asyncio.Task[None] | None = None
         self._external: PersonaEngine | None = None
         if external is not None:
@@ -175,6 +177,10 @@ class PersonaLLM:
         """Lines that are being written, and that wait."""
         health = self._engine.health()
         return StageStats(health.num_running, health.num_waiting, queued_audio_s=0.0)
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Called by Serve, for its `StagePolicy`."""
+        return stage_report(await self.stats(), self._num_slots)
 
     def check_health(self) -> None:
         """Called by Serve; raising replaces the replica."""
