@@ -11,7 +11,7 @@ OPENAI_API_KEY or OPENAI_BASE_URL a server, that model is told the same characte
     DIR/report.json   every figure and every line
     DIR/report.md     the table of marks and the lines
     DIR/report.html   the same with plots, in one file
-    DIR/report.svg    the plots
+    DIR/report.svg    the plots, and report-turns.svg of the dialogues
                       (another name than report with --name)
 
 Exit status: 0 if the persona passes its gates, 1 if it fails one, 2 if nothing could be measured.
@@ -51,7 +51,15 @@ from training.persona.evaluation.authors import (
 from training.persona.evaluation.config import EvaluatePersonaConfig
 from training.persona.evaluation.marks import Listener
 from training.persona.evaluation.performance import perform
-from training.persona.evaluation.report import Marked, Report, plots, to_html, to_json, to_markdown
+from training.persona.evaluation.report import (
+    Marked,
+    Report,
+    drift_plot,
+    plots,
+    to_html,
+    to_json,
+    to_markdown,
+)
 from training.persona.held_out import held_out_dialogues, held_out_scenes
 from training.persona.rows import load_rows
 
@@ -105,15 +113,17 @@ async def run(
 
 
 def write(report: Report, folder: Path, name: str = "report") -> None:
-    """Write the four files of a report."""
+    """Write the files of a report."""
     folder.mkdir(parents=True, exist_ok=True)
     for suffix, content in (
-        ("json", to_json(report)),
-        ("md", to_markdown(report, picture=f"{name}.svg")),
-        ("svg", plots(report)),
-        ("html", to_html(report)),
+        (".json", to_json(report)),
+        (".md", to_markdown(report, name)),
+        (".svg", plots(report)),
+        ("-turns.svg", drift_plot(report)),
+        (".html", to_html(report)),
     ):
-        (folder / f"{name}.{suffix}").write_text(content, encoding="utf-8")
+        if content:
+            (folder / f"{name}{suffix}").write_text(content, encoding="utf-8")
 
 
 def local_contestants(

@@ -58,9 +58,8 @@ def said(*texts: str, scene: HeldOutScene = JOY) -> Performance:
 class Parrot:
     """Answers what it is asked, in a form that tells what it was told."""
 
-    name = "parrot"
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = "parrot") -> None:
+        self.name = name
         self.num_at_once = self.most_at_once = 0
         self.heard: list[int] = []
 
@@ -176,7 +175,7 @@ def report_of(tmp_path: Path, **changes: object) -> Report:
         rows[name].write_text("".join(json.dumps(line) + "\n" for line in lines))
     fields: dict[str, object] = {"persona": "bujang", "rows": rows, "max_dialogues": 1}
     config = EvaluatePersonaConfig.model_validate(fields | changes)
-    contestants = [Contestant(Parrot(), True), Contestant(Parrot(), False)]
+    contestants = [Contestant(Parrot(), True), Contestant(Parrot("other"), False)]
     return asyncio.run(run(config, persona(), contestants))
 
 
@@ -200,8 +199,8 @@ def test_report_holds_every_line_and_every_author(tmp_path: Path) -> None:
     assert authors[0]["by_turn"]["level"]["20"] == 1.0
     markdown = (tmp_path / "out" / "bujang.md").read_text()
     assert "| sentences in the speech level | 100.0% | 100.0% | ≥ 90.0% | passed |" in markdown
-    assert "<polyline" in (tmp_path / "out" / "bujang.svg").read_text()
-    assert to_html(report).count("<polyline") == 2
+    assert "<polyline" in (tmp_path / "out" / "bujang-turns.svg").read_text()
+    assert to_html(report).count("<polyline") == 1
     assert len(table(report)[0]) == 6
 
 

@@ -120,15 +120,16 @@ def table(report: Report) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
-def to_markdown(report: Report, picture: str) -> str:
-    """Table, drift, and lines; `picture` is the address of the plots."""
+def to_markdown(report: Report, name: str) -> str:
+    """Table, drift, and lines; `name` is that of the files beside it."""
     header, rows = table(report)
     conditions = [f"- {name}: {value}" for name, value in report.conditions.items()]
     parts = [
         f"# {report.title}",
         f"**{report.verdict}.**",
         _markdown_table(header, rows),
-        f"![Each line, and the mean; then turn by turn]({picture})",
+        f"![Each line, and the mean]({name}.svg)",
+        f"![Turn by turn]({name}-turns.svg)" if _talkers(report) else "",
         "\n".join([*conditions, *(f"- {note}" for note in NOTES)]),
         "## What was said to scenes nobody was trained on",
         _markdown_table(["scene", *(m.name for m in report.marked)], _lines(report)),
@@ -151,7 +152,7 @@ def to_html(report: Report) -> str:
         f"<title>{escape(report.title)}</title><style>{_STYLE}</style></head><body>"
         f"<h1>{escape(report.title)}</h1>"
         f'<p class="{verdict}">{escape(report.verdict)}.</p>'
-        f"{_html_table(header, rows)}{plots(report)}"
+        f"{_html_table(header, rows)}{plots(report)}{drift_plot(report)}"
         f"<h2>Lines</h2>{_html_table(['scene', *(m.name for m in report.marked)], _lines(report))}"
         f"<h2>The first dialogue</h2>{_html_table(['turn', 'user', *talkers], _talk(report))}"
         f"<footer><ul>{items}</ul></footer></body></html>\n"
@@ -159,21 +160,26 @@ def to_html(report: Report) -> str:
 
 
 def plots(report: Report) -> str:
-    """Lengths, copies and times of the first and the last author's lines, then the dialogues."""
-    compared = [report.marked[0], *report.marked[-1:]][: len(report.marked)]
-
-    def series(values: Mapping[str, Sequence[float]]) -> list[Series]:
-        return [Series(name, list(of)) for name, of in values.items()]
-
-    lengths = {m.name: [float(len(t)) for t in _texts(m.performance.lines)] for m in compared}
-    seconds = {m.name: m.performance.timed_s for m in compared}
-    longest_s = max([1.0, *(value for values in seconds.values() for value in values)])
+    """Lengths and times of the first and the last author's lines."""
+    compared = [report.marked[0], *report.marked[1:][-1:]]
+    lengths = [
+        Series(m.name, [float(len(text)) for text in _texts(m.performance.lines)]) for m in compared
+    ]
+    seconds = [Series(m.name, m.performance.timed_s) for m in compared]
+    longest_s = max([1.0, *(value for series in seconds for value in series.values)])
     return figure(
         [
-            Panel("Characters a line", series(lengths), 0, 120, None),
-            Panel("Seconds a line, one at a time", series(seconds), 0, longest_s, None),
+            Panel("Characters a line", lengths, 0, 120),
+            Panel("Seconds a line, one at a time", seconds, 0, longest_s),
         ]
-    ) + turns_plot("Speech level, turn by turn", {m.name: m.by_turn["level"] for m in compared})
+    )
+
+
+def drift_plot(report: Report) -> str:
+    """Speech level turn by turn; nothing where there were no dialogues."""
+    return turns_plot(
+        "Speech level, turn by turn", {m.name: m.by_turn["level"] for m in _talkers(report)}
+    )
 
 
 def _texts(lines: Sequence[SceneLine]) -> list[str]:
