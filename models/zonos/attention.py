@@ -54,7 +54,8 @@ class PrefillAttention:
 
     def _by_head(self, rows: Tensor) -> Tensor:
         """(row and position, head, channel) -> (row, head, position, channel)."""
-        return rows.unflatten(0, (ROWS_PER_PAIR, -1)).transpose(1, 2)
+        by_head: Tensor = rows.unflatten(0, (ROWS_PER_PAIR, -1)).transpose(1, 2)
+        return by_head
 
 
 class DecodeAttention:
