@@ -23,7 +23,7 @@ from safetensors.torch import load
 from torch import Tensor, bfloat16, float16, float32
 
 from models.persona.adapter import AdapterInfo
-from models.persona.persona import Persona, PersonaError
+from models.persona.persona import MAX_FILE_BYTES, Persona, PersonaError
 from models.storage import ObjectNotFound, ObjectStore
 
 CONFIG_NAME = "adapter_config.json"
@@ -31,7 +31,6 @@ WEIGHTS_NAME = "adapter_model.safetensors"
 
 _MAX_CONFIG_BYTES = 64 * 1024
 _MAX_WEIGHTS_BYTES = 256 * 1024 * 1024
-_MAX_PERSONA_BYTES = 256 * 1024
 _REFERENCE = re.compile(r"([a-z0-9][a-z0-9-]{0,63})@([a-z0-9][a-z0-9-]{0,63})")
 _TENSOR = re.compile(r"base_model\.model\.([A-Za-z0-9_.]{1,200})\.lora_([AB])\.weight")
 _DTYPES = (float32, float16, bfloat16)
@@ -131,7 +130,7 @@ class AdapterFiles:
     def _find(self, folder: str, ref: str) -> tuple[ObjectStore, Persona]:
         for layer in self._layers:
             try:
-                content = _read(layer, f"{folder}/persona.json", _MAX_PERSONA_BYTES)
+                content = _read(layer, f"{folder}/persona.json", MAX_FILE_BYTES)
                 return layer, Persona.from_json(content)
             except ObjectNotFound:
                 continue

@@ -26,7 +26,8 @@ def _within_one_section(text: str) -> str:
     return text
 
 
-_MAX_FILE_BYTES = 256 * 1024
+MAX_FILE_BYTES = 256 * 1024
+"""A larger `persona.json` is not read."""
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
@@ -153,11 +154,11 @@ class Persona:
         path = folder / "persona.json"
         try:
             with path.open("rb") as file:
-                data = file.read(_MAX_FILE_BYTES + 1)
+                data = file.read(MAX_FILE_BYTES + 1)
         except OSError as error:
             raise PersonaError(f"cannot read {path}: {error.strerror}") from error
-        if len(data) > _MAX_FILE_BYTES:
-            raise PersonaError(f"{path} is larger than the {_MAX_FILE_BYTES} bytes allowed")
+        if len(data) > MAX_FILE_BYTES:
+            raise PersonaError(f"{path} is larger than the {MAX_FILE_BYTES} bytes allowed")
         persona = cls.from_json(data)
         if (folder.parent.name, folder.name) != (persona.persona_id, persona.version):
             raise PersonaError(
