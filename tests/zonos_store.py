@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from models.storage import FolderStore
+from models.zonos.codes import END_CODE
 from models.zonos.conditions import SPEAKER_DIM
 from models.zonos.dac import Dac, DacSizes, empty_dac, write_dac
 from models.zonos.published import (
@@ -41,9 +42,16 @@ def random_dac(seed: int = 0) -> Dac:
 
 
 def publish_zonos_checkpoint(
-    store: FolderStore, checkpoint_id: str, version: str = "1", seed: int = 0
+    store: FolderStore,
+    checkpoint_id: str,
+    version: str = "1",
+    seed: int = 0,
+    is_endless: bool = False,
 ) -> str:
     """Write a random backbone, codec and speaker network.
+
+    Args:
+        is_endless: the backbone hardly ever draws its end code.
 
     Returns:
         `id@version`.
@@ -51,7 +59,10 @@ def publish_zonos_checkpoint(
     prefix = f"checkpoints/{checkpoint_id}"
     folder = store.path(f"{prefix}/{version}")
     folder.mkdir(parents=True, exist_ok=True)
-    write_zonos(folder, random_zonos(seed=seed))
+    network = random_zonos(seed=seed)
+    if is_endless:
+        network.heads[0].weight[END_CODE] = 0.0
+    write_zonos(folder, network)
     write_dac(folder / DAC_FOLDER, random_dac(seed))
     _write_speaker_network(folder)
     checkpoint = PublishedZonosCheckpoint(

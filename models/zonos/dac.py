@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -141,7 +142,9 @@ def read_dac(folder: Path, dtype: torch.dtype = torch.float32) -> Dac:
 
 def write_dac(folder: Path, dac: Dac) -> None:
     """Write what `read_dac` reads."""
-    dac.model.save_pretrained(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    dac.model.config.to_json_file(folder / "config.json", use_diff=False)
+    save_file(dac.model.state_dict(), folder / "model.safetensors")
 
 
 def _read_sizes(path: Path) -> DacSizes:

@@ -10,14 +10,15 @@ from models.recognition import Recognizer
 from models.speaker import ensure_speaker_encoder
 from tests.e2e.service import Service, running_service
 from tests.gpt_sovits_store import publish_endless_checkpoint, publish_small_voices, publish_voice
+from tests.zonos_store import publish_zonos_checkpoint, publish_zonos_voice
 
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The real service with the real models, started once for all tests.
 
-    Its storage holds GPT-SoVITS voices with random weights, for what only two stages can show, and
-    the weights that registered voices get.
+    Its storage holds GPT-SoVITS and Zonos voices with random weights, for what only two stages can
+    show, and the weights that registered voices get.
     """
     assets.ensure(assets.KOKORO)
     assets.ensure(assets.WHISPER)
@@ -26,7 +27,15 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
     store = publish_small_voices(folder / "storage")
     publish_voice(store, "endless", publish_endless_checkpoint(store))
-    with running_service(folder, {"voice_encoder": {"checkpoint": "small@1"}}) as service:
+    publish_zonos_voice(store, "viola", publish_zonos_checkpoint(store, "small-zonos"), seed=1)
+    args = {
+        "voice_encoder": {"checkpoint": "small@1", "zonos_checkpoint": "small-zonos@1"},
+        "zonos": {
+            "backbone": {"dtype": "float32", "max_waiting": 128},
+            "decoder": {"max_waiting": 128},
+        },
+    }
+    with running_service(folder, args) as service:
         yield service
 
 

@@ -64,10 +64,18 @@ def test_the_prefix_with_everything_given_equals_the_reference(precision: str) -
 
 
 @pytest.mark.parametrize("precision", DTYPES)
-def test_the_guidance_pair_of_default_conditions_equals_the_reference(precision: str) -> None:
+def test_the_guidance_pair_of_conditions_equals_the_reference(precision: str) -> None:
     golden = GOLDEN.arrays("conditioners.npz")
     phoneme_ids, values = inputs()
-    conditions = Conditions(language_id=int(values["language_id"]), speaker=values["speaker"])
+    happiness, sadness, disgust, fear, surprise, anger, other, neutral = values["emotion"].tolist()
+    conditions = Conditions(
+        language_id=int(values["language_id"]),
+        speaker=values["speaker"],
+        emotion=(happiness, sadness, disgust, fear, surprise, anger, other, neutral),
+        fmax_hz=float(values["fmax"]),
+        pitch_std=float(values["pitch_std"]),
+        speaking_rate=float(values["speaking_rate"]),
+    )
     # The quality controls of the hybrid are no part of Conditions.
     quality = {name: values[name] for name in ("ctc_loss", "speaker_noised")}
 
