@@ -100,7 +100,8 @@ class ZonosEngine:
         return await self._gains.of(voice.record, lambda: self._measure_gain(voice))
 
     async def _measure_gain(self, voice: Voice) -> float:
-        language = voice.language if voice.language in MEASURED_TEXTS else "ko"
+        spoken = voice.language.partition("-")[0]  # en-us speaks English
+        language = spoken if spoken in MEASURED_TEXTS else "ko"
         style = voice.style(language, "neutral", 1.0, seed=_MEASURED_SEED)
         segments: list[PronouncedSegment] = await repeated(
             "TextFrontend",
