@@ -14,10 +14,12 @@ from models.persona.adapter_files import Adapter, AdapterError
 
 @dataclass(frozen=True, eq=False)
 class BoundAdapter:
-    """An adapter ready for one model: A `(in, rank)` and B `(rank, out)` by the layer's path."""
+    """An adapter ready for one model: by the layer's path A `(in, rank)` and B `(rank, out)`.
+
+    B holds the scaling.
+    """
 
     ref: str
-    scaling: float
     pairs: Mapping[str, tuple[Tensor, Tensor]]
 
 
@@ -72,8 +74,9 @@ class AdaptedLayers:
         pairs = {}
         for path, pair in adapter.layers.items():
             dtype = self._layers[path].weight.dtype
-            pairs[path] = (pair.a.to(dtype).T.contiguous(), pair.b.to(dtype).T.contiguous())
-        return BoundAdapter(adapter.ref, adapter.scaling, pairs)
+            b = (adapter.scaling * pair.b.float()).to(dtype)
+            pairs[path] = (pair.a.to(dtype).T.contiguous(), b.T.contiguous())
+        return BoundAdapter(adapter.ref, pairs)
 
     @contextmanager
     def using(self, rows: Sequence[BoundAdapter | None]) -> Iterator[None]:
@@ -85,8 +88,16 @@ class AdaptedLayers:
             self._rows = ()
 
     def _add(self, path: str, layer: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        """Add to `output` `(row, time, out)` in place."""
-        for row, adapter in enumerate(self._rows):
-            if adapter is not None and path in adapter.pairs:
-                a, b = adapter.pairs[path]
-                output[row].addmm_(args[0][row] @ a, b, alpha=adapter.scaling)
+        """Add to `output` `(row, time, out)` in place.
+
+        An adapter is multiplied with all rows, whoever they belong to: the shapes, and with them
+        the order of every sum, are the same whatever is in the batch.
+        """
+        for adapter in dict.fromkeys(self._rows):
+            if adapter is None or path not in adapter.pairs:
+                continue
+            a, b = adapter.pairs[path]
+            added = args[0] @ a @ b
+            for row, its_adapter in enumerate(self._rows):
+                if its_adapter is adapter:
+                    output[row] += added[row]

@@ -41,8 +41,9 @@ def test_an_adapter_computes_what_peft_computes(tmp_path: Path) -> None:
     torch.testing.assert_close(ours, logits, rtol=1e-4, atol=1e-5)
 
 
-def test_rows_of_one_batch_keep_their_own_adapters(tmp_path: Path) -> None:
-    runner = Runner(tiny_model(), num_rows=3)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rows_of_one_batch_keep_their_own_adapters(tmp_path: Path, dtype: torch.dtype) -> None:
+    runner = Runner(tiny_model().to(dtype), num_rows=3)
     head = runner.head(HEAD_IDS)
     first, second = (
         runner.layers.bind(published(tmp_path, name, seed))
