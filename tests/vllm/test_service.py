@@ -46,9 +46,9 @@ def handle(
         max_lora_rank=8,
         kv_cache_mib=64,
     )
-    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=1, include_dashboard=False, object_store_memory=100 * 2**20)
     try:
-        serve.start(http_options={"location": None})
+        serve.start(proxy_location="Disabled")
         application = persona_llm_deployment.bind(
             storage_root=str(root),
             access=AwsAccess(),
