@@ -20,9 +20,10 @@ _WEIGHT_EDIT = re.compile(
 )
 
 
-def network_for(file_name: str, weight_edit: str | None = None) -> Zonos:
-    """The tiny network in eval mode, float32, filled with the seed of a golden file."""
-    keys = GOLDEN.json("keys_tiny.json")
+@lru_cache(maxsize=8)
+def network_for(file_name: str, config: str = "tiny", weight_edit: str | None = None) -> Zonos:
+    """A small network in eval mode, float32, filled with the seed of a golden file; shared."""
+    keys = GOLDEN.json(f"keys_{config}.json")
     with torch.device("meta"):
         network = Zonos(ZonosConfig.from_upstream(keys["config"]))
     state = zonos_filler_for(file_name).state(keys["tensors"])
@@ -33,20 +34,22 @@ def network_for(file_name: str, weight_edit: str | None = None) -> Zonos:
 
 
 @lru_cache(maxsize=4)
-def decoder_for(file_name: str, weight_edit: str | None = None) -> GuidedDecoder:
+def decoder_for(
+    file_name: str, config: str = "tiny", weight_edit: str | None = None
+) -> GuidedDecoder:
     """The float32 decoder of the same network."""
-    return GuidedDecoder(network_for(file_name, weight_edit))
+    return GuidedDecoder(network_for(file_name, config, weight_edit))
 
 
 def prefix_for(case: dict[str, Any], file_name: str) -> Tensor:
     """(2, position, channel) of a case of ``generate.json``."""
-    network = network_for(file_name)
+    network = network_for(file_name, case["config"])
     filler = zonos_filler_for(file_name)
     # What upstream gives where the case names nothing.
     defaults = GOLDEN.json("backbone.json")["conditioning"]
-    emotion = torch.tensor(defaults["emotion"])
-    values = {name: torch.tensor([value]) for name, value in case["conditioning"].items()}
-    values["emotion"] = emotion / emotion.sum()
+    given = {"emotion": defaults["emotion"]} | case["conditioning"]
+    values = {name: torch.tensor([value]).flatten() for name, value in given.items()}
+    values["emotion"] = values["emotion"] / values["emotion"].sum()
     values["speaker"] = filler.values("in.speaker", (1, 1, 128))[0, 0]
     values["language_id"] = torch.tensor([language_id(case["language"])])
     phoneme_ids = torch.tensor(case["phoneme_ids"])

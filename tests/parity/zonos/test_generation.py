@@ -47,19 +47,20 @@ def request_of(name: str, has_upstream_writes: bool) -> ZonosRequest:
 @every_case
 @pytest.mark.parametrize("codes_key", ["codes_aligned", "codes"])
 def test_codes_equal_the_reference(name: str, codes_key: str) -> None:
+    case = CASES[name]
     request = request_of(name, has_upstream_writes=codes_key == "codes")
-    generation = generate(decoder_for(FILE_NAME, CASES[name]["weight_edit"]), request)
+    generation = generate(decoder_for(FILE_NAME, case["config"], case["weight_edit"]), request)
     frames = [*request.prompt, *generation.frames]
-    expected = frames_of(CASES[name][codes_key])
+    expected = frames_of(case[codes_key])
     # A caller that stopped has fewer; those it has are the first ones.
-    has_stopped = CASES[name]["stop_after_callbacks"] is not None
+    has_stopped = case["stop_after_callbacks"] is not None
     assert (frames[: len(expected)] if has_stopped else frames) == expected
 
 
 def plain_loop(name: str) -> Iterator[tuple[Tensor, list[int]]]:
     """Guided logits and the column drawn from them, one by one, without cache or batch."""
     request = request_of(name, has_upstream_writes=True)
-    network = network_for(FILE_NAME, CASES[name]["weight_edit"])
+    network = network_for(FILE_NAME, CASES[name]["config"], CASES[name]["weight_edit"])
     rows = SamplingRows.stack([request.sampling], torch.device("cpu"))
     writer = ColumnWriter(request.prompt, request.max_new_frames, has_upstream_writes=True)
     zero = torch.zeros(1, dtype=torch.int64)
