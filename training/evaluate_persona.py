@@ -70,10 +70,10 @@ _MAX_LINE_S = 120.0
 
 @dataclass(frozen=True)
 class Contestant:
-    """An author, and whether dialogues are asked of it too: those take twenty lines each."""
+    """An author; only who is on trial is asked for dialogues, and with every seed."""
 
     author: Author
-    has_dialogues: bool
+    is_on_trial: bool
 
 
 async def run(
@@ -96,8 +96,8 @@ async def run(
         performance = await perform(
             contestant.author,
             scenes,
-            dialogues if contestant.has_dialogues else (),
-            config.seeds,
+            dialogues if contestant.is_on_trial else (),
+            config.seeds if contestant.is_on_trial else config.seeds[:1],
             num_timed=config.num_timed,
             num_at_once=config.num_at_once,
         )

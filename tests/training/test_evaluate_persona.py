@@ -194,7 +194,7 @@ def test_report_holds_every_line_and_every_author(tmp_path: Path) -> None:
 
     document = json.loads((tmp_path / "out" / "bujang.json").read_text())
     authors = document["authors"]
-    assert [len(author["lines"]) for author in authors] == [40, 40]
+    assert [len(author["lines"]) for author in authors] == [40, 20]
     assert [len(author["turns"]) for author in authors] == [20, 0]
     assert authors[0]["by_turn"]["level"]["20"] == 1.0
     markdown = (tmp_path / "out" / "bujang.md").read_text()

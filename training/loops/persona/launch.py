@@ -31,6 +31,8 @@ from training.persona.character import Character
 _STOP = "STOP"
 _DONE = "DONE"
 
+Worker = Callable[[dict[str, Any]], None]
+
 
 @dataclass(frozen=True)
 class Task:
@@ -72,8 +74,11 @@ def run_locally(task: Task) -> bool:
         return _train(task, world, stop.is_set, None)
 
 
-def run_on_ray(task: Task) -> bool:
+def run_on_ray(task: Task, worker: Worker | None = None) -> bool:
     """Train on the cluster this job was submitted to, or on one of its own on this machine.
+
+    Args:
+        worker: runs in each worker instead of `train_worker`, which it has to call.
 
     Returns:
         True when the run is finished, False when it was stopped.
@@ -91,9 +96,9 @@ def run_on_ray(task: Task) -> bool:
         ray.init(address="local", include_dashboard=False)
     try:
         if is_ours:
-            _check_resources(args, ray.cluster_resources())
+            check_resources(args, ray.cluster_resources())
         trainer = TorchTrainer(
-            _train_worker,
+            worker or train_worker,
             train_loop_config={
                 "args": args.model_dump(mode="json"),
                 "character": task.character.fields,
@@ -120,7 +125,7 @@ def run_on_ray(task: Task) -> bool:
     return task.is_done
 
 
-def _train_worker(config: dict[str, Any]) -> None:
+def train_worker(config: dict[str, Any]) -> None:
     """A worker of Ray Train; it goes on from the run's newest checkpoint, whoever wrote it."""
     import ray.train
     from ray.train.torch import get_device
@@ -157,7 +162,7 @@ def _train(
     return True
 
 
-def _check_resources(args: PersonaArgs, available: dict[str, float]) -> None:
+def check_resources(args: PersonaArgs, available: dict[str, float]) -> None:
     """A cluster of one machine does not grow: what it lacks would be waited for without end."""
     wanted = {"CPU": args.num_cpus_per_worker, "GPU": 1.0 if args.use_gpu else 0.0}
     for name, each in wanted.items():
