@@ -7,8 +7,10 @@ import pytest
 import yaml
 from pydantic import ValidationError
 from ray.serve._private.build_app import build_app
+from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import ServeDeploySchema
 
+from deployments.autoscaling.policy import StagePolicy
 from serve_app.app import AppArgs, build
 from tests.cluster.manifests import CHECKOUT, CLUSTER, RENDERED, ray_cluster_spec, resources
 
@@ -125,6 +127,13 @@ def test_worker_groups_may_grow_to_hold_every_replica_and_one_more(name: str) ->
             largest = max((amount for amount, _ in own), default=0)
             available = offer.get(resource, 0) * group["maxReplicas"]
             assert available >= needed + largest, (group["groupName"], resource, available, needed)
+
+
+@pytest.mark.parametrize("name", ["base", "gpu", "gpu-24gb"])
+def test_stages_scale_by_the_policy_that_reads_their_reports(name: str) -> None:
+    for stage in ("PersonaLLM", "SemanticDecoder", "Vocoder"):
+        policy = AutoscalingConfig(**deployments(name)[stage]["autoscaling_config"]).policy
+        assert isinstance(policy.get_policy(), StagePolicy), stage
 
 
 @pytest.mark.parametrize("name", GPU_CONFIGS)

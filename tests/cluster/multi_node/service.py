@@ -50,6 +50,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def agent_ports() -> dict[str, int]:
+    """Ports for a node's agents: a node whose agents choose theirs waits for them, 15 s at most."""
+    names = (
+        "metrics_agent_port",
+        "metrics_export_port",
+        "runtime_env_agent_port",
+        "dashboard_agent_listen_port",
+    )
+    return {name: free_port() for name in names}
+
+
 @dataclass
 class ClusterService:
     """A Ray cluster, and the service that it runs."""
@@ -72,7 +83,8 @@ class ClusterService:
 
     def add_node(self, name: str, resources: dict[str, float]) -> None:
         """A further node, and what of it there is."""
-        self.nodes[name] = self.cluster.add_node(num_cpus=4, resources=resources)
+        node = self.cluster.add_node(num_cpus=4, resources=resources, **agent_ports())
+        self.nodes[name] = node
 
     def lose_node(self, name: str) -> None:
         """Take a node away without a warning."""
@@ -180,6 +192,7 @@ def running_cluster(
         "dashboard_host": "127.0.0.1",
         "dashboard_port": free_port(),
         "gcs_server_port": free_port(),
+        **agent_ports(),
         **(head_args or {}),
     }
     started: list[psutil.Process] = []
