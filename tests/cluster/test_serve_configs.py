@@ -133,7 +133,8 @@ def test_worker_groups_may_grow_to_hold_every_replica_and_one_more(name: str) ->
 def test_stages_scale_by_the_policy_that_reads_their_reports(name: str) -> None:
     for stage in ("PersonaLLM", "SemanticDecoder", "Vocoder"):
         policy = AutoscalingConfig(**deployments(name)[stage]["autoscaling_config"]).policy
-        assert isinstance(policy.get_policy(), StagePolicy), stage
+        assert policy.get_policy() is StagePolicy, stage
+        StagePolicy(**policy.policy_kwargs)
 
 
 @pytest.mark.parametrize("name", GPU_CONFIGS)
