@@ -106,9 +106,9 @@ def test_a_reader_who_leaves_frees_the_slot(stage: Stage) -> None:
     async def act() -> None:
         async with aclosing(stage.engine.generate(endless)) as events:
             await anext(events)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while stage.engine.health().num_running:
-                await line(stage, request(stage.personas[0]))
+                await asyncio.sleep(0.01)
 
     stage.runner.run(act())
 
