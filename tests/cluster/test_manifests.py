@@ -2,7 +2,6 @@ import copy
 import re
 import shutil
 import subprocess
-from typing import Any
 
 import jsonschema
 import pytest
@@ -30,7 +29,7 @@ RAY_CLUSTERS = [each for each in RAY_RESOURCES if ray_cluster_spec(each[1]) is n
 POD_OWNERS = [each for each in resources() if any(pod_templates(each[1]))]
 
 
-def named(cases: list[tuple[str, Resource]]) -> Any:
+def named(cases: list[tuple[str, Resource]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
         "resource", [each for _, each in cases], ids=[n for n, _ in cases]
     )

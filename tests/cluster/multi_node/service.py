@@ -50,7 +50,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def agent_ports() -> dict[str, int]:
+def agent_ports() -> dict[str, Any]:
     """Ports for a node's agents: a node whose agents choose theirs waits for them, 15 s at most."""
     names = (
         "metrics_agent_port",
@@ -92,7 +92,9 @@ class ClusterService:
 
     def lose_head(self) -> None:
         """End the head and all that runs on it: Ray's control plane and Serve's controller."""
-        self.cluster.remove_node(self.cluster.head_node, allow_graceful=False)
+        head = self.cluster.head_node
+        assert head is not None
+        self.cluster.remove_node(head, allow_graceful=False)
 
     def start_head(self) -> None:
         """A new head in the place of the one before."""
