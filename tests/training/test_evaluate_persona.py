@@ -21,9 +21,14 @@ from training.evaluation.gates import Verdict
 from training.persona.character import Character
 from training.persona.evaluation.authors import ServiceAuthor, Written, chat_model
 from training.persona.evaluation.config import EvaluatePersonaConfig
-from training.persona.evaluation.marks import Listener, seeds_differ
+from training.persona.evaluation.marks import Listener, repeats, seeds_differ
 from training.persona.evaluation.ngrams import LogisticRegression, features
-from training.persona.evaluation.performance import Performance, SceneLine, perform
+from training.persona.evaluation.performance import (
+    DialogueLine,
+    Performance,
+    SceneLine,
+    perform,
+)
 from training.persona.evaluation.report import Report, table, to_html
 from training.persona.evaluation.scene_match import SceneMatcher
 from training.persona.held_out import HeldOutDialogue, HeldOutScene
@@ -131,6 +136,18 @@ def test_seeds_differ_where_no_answer_is_given_twice() -> None:
 
     assert seeds_differ(lines) == 0.5
     assert seeds_differ(lines[:1]) is None
+
+
+def test_turn_that_says_again_what_was_said_is_a_repeat() -> None:
+    texts = ("내일은 더워서 일찍 가자.", "그래, 내일은 더워서 좋다!", "밥 먹자.")
+    turns = [
+        DialogueLine(talk, number, "상황: 밥", Written(text, 1.0))
+        for talk, said_texts in (("one", texts), ("two", texts[1:2]))
+        for number, text in enumerate(said_texts, start=1)
+    ]
+
+    assert repeats(turns) == 0.5
+    assert repeats(turns[:1]) is None
 
 
 def test_line_that_takes_up_its_scene_is_matched_with_it() -> None:

@@ -26,6 +26,7 @@ MAX_COPY_CHARS = 12
 # Turns that are compared to tell drift.
 _DRIFT_TURNS = 5
 _NUM_CATCHWORDS = 40
+_REPEATED_CHARS = 8
 _WORD = re.compile(r"[가-힣]{2,}")
 
 MARKS = (
@@ -45,6 +46,7 @@ MARKS = (
     Metric("seeds_differ", "scenes that two seeds answer differently", "%", True, 0.90),
     Metric("emotion", "direction read as the emotion labelled", "%", True, 0.60),
     Metric("scene_match", "true scene preferred to another's", "%", True, 0.70),
+    Metric("repeats", "turns that repeat 8 characters of earlier ones", "%", False),
     Metric("drift_level", "speech level, turns 16–20 less 1–5, points", "", True, -0.05),
     Metric("drift_format", "format, turns 16–20 less 1–5, points", "", True),
     Metric("drift_distinct", "told apart, turns 16–20 less 1–5, points", "", True),
@@ -162,6 +164,7 @@ class Listener:
         early = [line for line in turns if line.turn <= _DRIFT_TURNS]
         late = [line for line in turns if line.turn > last - _DRIFT_TURNS]
         return {
+            "repeats": repeats(turns),
             "drift_level": _change(self.level_share, _texts(early), _texts(late)),
             "drift_format": _change(self.format_share, early, late),
             "drift_distinct": _change(self.distinct_share, _texts(early), _texts(late)),
@@ -176,6 +179,18 @@ class Listener:
             "format": {n: self.format_share(at[n]) for n in numbers},
             "distinct": {n: self.distinct_share(_texts(at[n])) for n in numbers},
         }
+
+
+def repeats(turns: Sequence[DialogueLine]) -> float | None:
+    """Share of a dialogue's lines, from the second on, that say again what was said before."""
+    said: dict[str, list[str]] = {}
+    again = []
+    for line in turns:
+        earlier = said.setdefault(line.dialogue_id, [])
+        if earlier:
+            again.append(len(longest_copy(line.written.text, earlier)) >= _REPEATED_CHARS)
+        earlier.append(line.written.text)
+    return _share(again)
 
 
 def seeds_differ(lines: Sequence[SceneLine]) -> float | None:
