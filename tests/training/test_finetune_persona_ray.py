@@ -65,19 +65,6 @@ def test_adapter_of_a_killed_worker_equals_one_without_ray(tmp_path: Path) -> No
     assert weights(killed) == weights(alone)
 
 
-@pytest.mark.slow  # another start of Ray Train
-def test_two_workers_share_every_update(tmp_path: Path) -> None:
-    shared = make_task(tmp_path, "shared", num_workers=2, batch_size=1, lora={"dropout": 0.0})
-    alone = make_task(tmp_path, "alone", batch_size=2, lora={"dropout": 0.0})
-
-    assert run_on_ray(shared)
-    assert run_locally(alone)
-
-    assert [entry["loss"] for entry in read_metrics(shared.out, "validation")] == pytest.approx(
-        [entry["loss"] for entry in read_metrics(alone.out, "validation")], rel=0.05
-    )
-
-
 def test_more_workers_than_the_machine_has_room_for_are_refused(tmp_path: Path) -> None:
     task = make_task(tmp_path, num_workers=9)
 
