@@ -21,9 +21,11 @@ async def line(service: Service, model: str) -> tuple[str, LineDone]:
     external = ExternalLlm(f"{service.url}/v1", SecretStr("unused"), model)
     engine = OpenAIEngine(external, max_lines=1, max_line_s=100)
     wanted = LineRequest("r", make_persona(), Scene("점심시간이다."), seed=1, llm="external")
-    async with aclosing(engine.generate(wanted)) as events:
-        *deltas, done = [event async for event in events]
-    await engine.close()
+    try:
+        async with aclosing(engine.generate(wanted)) as events:
+            *deltas, done = [event async for event in events]
+    finally:
+        await engine.close()
     assert isinstance(done, LineDone)
     return "".join(delta.text for delta in deltas if isinstance(delta, TextDelta)), done
 

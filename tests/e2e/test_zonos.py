@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from tests.e2e.service import Service
+from tests.kokoro_clips import LINE
 from tests.parity.zonos.libraries import needs_espeak
 
 pytestmark = [pytest.mark.e2e, needs_espeak]
@@ -80,7 +81,7 @@ def test_what_is_out_of_range_is_answered_with_the_range(
 
 
 def test_a_voice_is_made_of_a_clip_and_speaks(client: httpx.Client) -> None:
-    line = {"model": "tts-1", "voice": "bujang", "input": TEXT, "response_format": "wav"}
+    line = {"model": "tts-1", "voice": "bujang", "input": LINE, "response_format": "wav"}
     clip = client.post("/v1/audio/speech", json=line).content
     form = {"consent": "true", "speaker_id": "narrator", "engine": "zonos"}
     job = client.post("/register_speaker", files={"audio": ("clip", clip)}, data=form).json()
