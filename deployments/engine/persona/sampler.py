@@ -7,6 +7,9 @@ from torch import Tensor
 
 from models.persona.persona import Sampling
 
+# Below it logits that are divided by the temperature overflow.
+_MIN_TEMPERATURE = 1e-5
+
 
 class Sampler:
     """Draws the tokens of one line.
@@ -25,7 +28,7 @@ class Sampler:
     def draw(self, logits: Tensor) -> int:
         """Draw from float32 `logits` `(choice,)`; return the index."""
         logits = penalize(logits, self._was_drawn, self._sampling.repetition_penalty)
-        if self._sampling.temperature == 0:
+        if self._sampling.temperature < _MIN_TEMPERATURE:
             choice = int(logits.argmax())
         else:
             probs = torch.softmax(logits / self._sampling.temperature, dim=-1)
@@ -36,8 +39,9 @@ class Sampler:
     def _draw_nucleus(self, probs: Tensor) -> int:
         """Holtzman et al. 2020: the likeliest tokens that together reach `top_p`."""
         sorted_probs, order = probs.sort(descending=True, stable=True)
-        before = sorted_probs.cumsum(0) - sorted_probs
-        kept = sorted_probs[before < self._sampling.top_p]
+        is_kept = sorted_probs.cumsum(0) - sorted_probs < self._sampling.top_p
+        is_kept[0] = True  # a `top_p` that float32 rounds to 0 keeps none
+        kept = sorted_probs[is_kept]
         return int(order[torch.multinomial(kept, 1, generator=self._generator)])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from deployments.engine.persona.sampler import Sampler
@@ -47,3 +48,10 @@ def test_what_is_ruled_out_is_never_drawn() -> None:
     sampler = Sampler(Sampling(top_p=1.0), 0, 4)
 
     assert {sampler.draw(logits) for _ in range(50)} == {1, 3}
+
+
+@pytest.mark.parametrize("extreme", [{"temperature": 1e-40}, {"top_p": 1e-300}])
+def test_the_least_a_caller_may_ask_for_takes_the_likeliest(extreme: dict[str, float]) -> None:
+    sampling = Sampling(**{"repetition_penalty": 1.0, **extreme})
+
+    assert draws(sampling, seed=0, count=3) == [0, 0, 0]
