@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +42,14 @@ def test_absent_parts_are_omitted_from_the_input() -> None:
         Scene("비가 온다.", category="날씨", style="담담하게", direction="우산을 펴며").to_input()
         == "상황: 비가 온다. [분야: 날씨] [문체: 담담하게] [지문: 우산을 펴며]"
     )
+
+
+def test_blanks_cost_no_more_than_other_text() -> None:
+    began_s = time.process_time()
+    for _ in range(40):  # as many turns as a history may have
+        assert Scene.parse("가" + " " * 1700 + "나").situation == "가 나"
+
+    assert time.process_time() - began_s < 0.5  # 3 s and more if each blank is tried as a start
 
 
 def test_an_explicit_part_wins_over_its_tag() -> None:
