@@ -161,7 +161,8 @@ def _check_config(content: bytes, persona: Persona, info: AdapterInfo) -> None:
     _require(config, "base_model_name_or_path", persona.base_model)
     _require(config, "revision", info.base_revision)
     modules = config.get("target_modules")
-    if not isinstance(modules, list) or set(modules) != set(info.target_modules):
+    # As text, for what is listed may be anything.
+    if not isinstance(modules, list) or set(map(str, modules)) != set(info.target_modules):
         raise AdapterError(
             f"target_modules are {modules!r} in {CONFIG_NAME}, "
             f"{list(info.target_modules)} in persona.json"
@@ -203,6 +204,8 @@ def _parse_weights(content: bytes, info: AdapterInfo) -> dict[str, LoraPair]:
         tensors = load(content)
     except SafetensorError as error:
         raise AdapterError(f"{WEIGHTS_NAME} is not safetensors: {error}") from None
+    except KeyError as error:  # a type that PyTorch has no tensors of
+        raise AdapterError(f"{WEIGHTS_NAME} holds numbers of type {error}") from None
     halves: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         match = _TENSOR.fullmatch(name)

@@ -16,6 +16,8 @@ from tests.unit.persona.adapters import lora_weights, publish_adapter
 from tests.unit.persona.personas import make_persona
 
 PERSONA = make_persona()
+_HEADER = b'{"x":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}}'
+FOUR_BITS = len(_HEADER).to_bytes(8, "little") + _HEADER + b"\0"
 
 
 def load(root: Path, ref: str = "tester@1") -> Adapter:
@@ -55,6 +57,7 @@ def test_the_first_layer_that_has_a_version_is_read(tmp_path: Path) -> None:
         ({"config": {"revision": "other"}}, "revision is 'other'"),
         ({"config": {"target_modules": ["q_proj"]}}, "target_modules are"),
         ({"config": {"target_modules": ".*"}}, "target_modules are"),
+        ({"config": {"target_modules": [["q_proj"]]}}, "target_modules are"),
         ({"config": {"bias": "all"}}, "bias is 'all'"),
         ({"config": {"use_dora": True}}, "use_dora is set"),
         ({"config": {"some_later_variant": {"x": 1}}}, "some_later_variant is set"),
@@ -62,6 +65,7 @@ def test_the_first_layer_that_has_a_version_is_read(tmp_path: Path) -> None:
         ({"info": {"weights_sha256": "0" * 64}}, "sha256 of adapter_model.safetensors is"),
         ({"weights": b"no tensors"}, "is not safetensors"),
         ({"weights": pickle.dumps({"lora": [1]})}, "is not safetensors"),
+        ({"weights": FOUR_BITS}, "holds numbers of type 'F4'"),
         ({"weights": {"base_model.model.x.weight": torch.zeros(2, 2)}}, "no half of a pair"),
         ({"weights": {"base_model.model.x.lora_A.weight": torch.zeros(2)}}, "no half of a pair"),
         (
