@@ -7,6 +7,7 @@ the full dictionary; with the core one, readings of rare names may differ.
 from __future__ import annotations
 
 import re
+import threading
 import unicodedata
 from functools import cache
 from importlib import import_module
@@ -19,6 +20,7 @@ HOW_TO_INSTALL = "pip install sudachipy sudachidict-full"
 _DIGITS = "零一二三四五六七八九"
 _PLACES = ("", "十", "百", "千")
 _GROUPS = ("", "万", "億", "兆", "京", "垓")
+_TOKENIZER_LOCK = threading.Lock()  # a tokenizer refuses a second thread while it is in use
 
 
 def japanese_reading(text: str) -> str:
@@ -29,7 +31,9 @@ def japanese_reading(text: str) -> str:
     """
     folded = unicodedata.normalize("NFKC", text)
     counted = re.sub(r"\d+", lambda match: kanji_number(str(int(match[0]))), folded)
-    return " ".join(morpheme.reading_form() for morpheme in _tokenizer().tokenize(counted))
+    with _TOKENIZER_LOCK:
+        morphemes = _tokenizer().tokenize(counted)
+    return " ".join(morpheme.reading_form() for morpheme in morphemes)
 
 
 def kanji_number(digits: str) -> str:

@@ -174,7 +174,8 @@ def _max_new_frames(request: CodeRequest, max_frames: int) -> int:
     rate = request.conditions.speaking_rate or _COMMON_SPEAKING_RATE
     slowness = max(1.0, _COMMON_SPEAKING_RATE / rate)
     longest_s = _EXTRA_S + _MAX_S_PER_SYMBOL * slowness * num_symbols
-    return min(round(longest_s * FRAME_RATE_HZ), room)
+    # Slow enough, it is infinite, which is no whole number.
+    return round(min(longest_s * FRAME_RATE_HZ, room))
 
 
 def _frame_chunk(chunk: Chunk[Frame]) -> FrameChunk:

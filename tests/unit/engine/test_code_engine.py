@@ -141,6 +141,17 @@ def test_without_a_limit_a_segment_is_cut_off_after_what_its_text_can_take(
     with_engine(files, test)
 
 
+def test_a_rate_of_almost_nothing_leaves_a_segment_all_the_room_there_is(
+    files: ZonosFiles,
+) -> None:
+    async def test(engine: CodeEngine) -> None:
+        conditions = Conditions(language_id=58, speaking_rate=5e-324)
+        slow = CodeRequest("small@1", (2, 3), conditions, seed=0)
+        assert await all_chunks(engine, slow)
+
+    with_engine(files, test)
+
+
 def test_a_checkpoint_that_is_not_stored_or_damaged_is_unusable(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     publish_zonos_checkpoint(store, "damaged")

@@ -1,17 +1,18 @@
 """What is read in which way before espeak-ng, and what is said when it is not there."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from models.text.errors import EmptyText, TextTooLong, UnsupportedLanguage
 from models.zonos.errors import MissingLibrary
 from models.zonos.espeak import Espeak
-from models.zonos.japanese import kanji_number
+from models.zonos.japanese import japanese_reading, kanji_number
 from models.zonos.phonemes import phonemize
 from models.zonos.symbols import BEGIN, END, UNKNOWN, ids_of, zonos_language
 from models.zonos.text import phoneme_ids, reference_spoken_form, spoken_form
-from tests.parity.zonos.libraries import needs_espeak
+from tests.parity.zonos.libraries import needs_espeak, needs_japanese
 
 
 def test_korean_numbers_are_read_in_korean() -> None:
@@ -65,6 +66,14 @@ def test_a_code_point_without_a_symbol_is_not_dropped() -> None:
 )
 def test_numbers_become_kanji(digits: str, kanji: str) -> None:
     assert kanji_number(digits) == kanji
+
+
+@needs_japanese
+def test_japanese_texts_are_read_side_by_side() -> None:
+    text = "今日は良い天気ですね。" * 20
+    alone = japanese_reading(text)
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(japanese_reading, [text] * 40)) == {alone}
 
 
 @needs_espeak
