@@ -148,7 +148,7 @@ def _done(
         "voice": str(character.voice.record),
         "persona": character.persona.ref,
         "emotion": style.emotion,
-        "seed": line.done.seed,
+        "seed": style.seed,
         "format": line.done.format,
         "duration_s": round(num_samples / SAMPLE_RATE, 3),
     }

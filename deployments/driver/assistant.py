@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from deployments.driver.emotion import Emotion
+from deployments.driver.catalog import Character, Style
 from deployments.driver.request_context import current_request_id
 from deployments.driver.requests import AssistantRequest
 from deployments.engine.batching.priority import Priority
@@ -14,12 +14,20 @@ from models.persona.emotion import emotion_of
 from models.persona.persona import Persona
 from models.persona.scene import Scene, SceneError, Turn
 
+# A seed that comes back from JSON as it went.
+_DRAWN_SEED_BITS = 53
 
-def line_emotion(body: AssistantRequest, request: LineRequest) -> Emotion:
-    """The emotion a line is spoken with: the caller's, else what the stage direction asks for."""
-    if body.emotion is not None:
-        return body.emotion
-    return emotion_of(request.scene.direction)
+
+def line_style(body: AssistantRequest, character: Character, request: LineRequest) -> Style:
+    """How a line is spoken: in the caller's emotion, else in what the stage direction asks for.
+
+    Its seed is that of the words, so that who names it again hears the same.
+
+    Raises:
+        SpeechError: see `Voice.style`.
+    """
+    emotion = emotion_of(request.scene.direction) if body.emotion is None else body.emotion
+    return character.voice.style("ko", emotion, 1.0, character.dictionary, request.seed)
 
 
 def line_request(
@@ -48,7 +56,7 @@ def line_request(
         persona=persona,
         scene=scene,
         history=history,
-        seed=secrets.randbits(63) if body.seed is None else body.seed,
+        seed=secrets.randbits(_DRAWN_SEED_BITS) if body.seed is None else body.seed,
         llm=body.llm,
         priority=priority,
     )

@@ -11,7 +11,7 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from deployments.calls import stream
-from deployments.driver.assistant import line_emotion, line_request
+from deployments.driver.assistant import line_request, line_style
 from deployments.driver.audio_format import audio_format
 from deployments.driver.catalog import Catalog, Voice
 from deployments.driver.iteration import each
@@ -84,7 +84,7 @@ class SpeechWorks:
         voice = character.voice
         _require_visible(request, voice)
         asked = line_request(body, character.persona, "batch")
-        style = voice.style("ko", line_emotion(body, asked), 1.0, character.dictionary, seed)
+        style = line_style(body, character, asked)
         async with aclosing(stream(self.persona_llm.generate.remote(asked))) as written:
             line = WrittenLine(written)
             segments = self.speech.analyze_all(line.sentences(), style)

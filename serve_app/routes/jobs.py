@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Response
 
-from deployments.driver.assistant import line_emotion, line_request
+from deployments.driver.assistant import line_request, line_style
 from deployments.driver.audio_format import audio_format
 from deployments.driver.requests import AssistantRequest, SynthesizeRequest
 from deployments.errors import (
@@ -98,8 +98,7 @@ async def assistant(
     audio_format(body.format)
     character = await visible_cast(edge, caller, body)
     request = line_request(body, character.persona)
-    emotion = line_emotion(body, request)
-    style = character.voice.style("ko", emotion, 1.0, character.dictionary, body.seed)
+    style = line_style(body, character, request)
     if body.stream:
         require_streamable(body)
         return event_stream(await begun(line_events(edge, request, character, style)))
