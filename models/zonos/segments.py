@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from models.text import frontend
 from models.text.errors import UnspeakableText
@@ -15,13 +15,17 @@ from models.text.frontend import Segment, check_text
 from models.text.korean.dictionary import PronunciationDictionary
 from models.text.korean.folding import fold
 from models.text.reading import Piece
-from models.text.splitting import SplitLimits, split_spans
+from models.text.splitting import SplitLimits, halved, split_spans
 from models.zonos.phonemes import phonemize
 from models.zonos.symbols import ids_of, zonos_language
 from models.zonos.text import spoken_form
 
 LIMITS = SplitLimits(max_chars=100, min_chars=6, first_chars=None)
 """Zonos speaks no more than 30 s at once. A first segment need not be short: it streams."""
+
+MAX_SYMBOLS = 300
+"""Of a segment that can be divided: about 20 s, before which the 8 s fit that it may go on from.
+Few characters can be many symbols: numbers are spoken in words, and kanji in several syllables."""
 
 # Words are spoken whole; where scripts have no spaces, a break is allowed after every character.
 _TOKEN = re.compile(r"\s+|[^\s\u3040-\u30ff\u3400-\u9fff]{1,60}|.")
@@ -42,28 +46,25 @@ def analyze(text: str, language: str, dictionary: Mapping[str, str] | None = Non
     check_text(text)
     code = zonos_language(language, text)
     entries = PronunciationDictionary(dictionary or {})
-    segments = _read_korean(text, entries) if code == "ko" else list(_read(text, code, entries))
-    return [_with_zonos_ids(segment, code) for segment in segments]
+    return _read_korean(text, entries) if code == "ko" else list(_read(text, code, entries))
 
 
 def _read_korean(text: str, dictionary: PronunciationDictionary) -> list[Segment]:
-    return frontend.analyze(text, "ko", dictionary=dictionary, limits=LIMITS)
+    segments = frontend.analyze(text, "ko", dictionary=dictionary, limits=LIMITS)
+    return [_with_zonos_ids(segment, "ko") for segment in segments]
 
 
 def _read(text: str, code: str, dictionary: PronunciationDictionary) -> Iterator[Segment]:
     """Segments of any other language, whose reading is the text with entries replaced."""
     pieces = list(_pieces(text, dictionary))
     spans = split_spans(text, pieces, LIMITS)
-    readings = [
-        "".join(piece.text for piece in pieces if start <= piece.start < end)
-        for start, end in spans
-    ]
     first_start: int | None = None
-    spoken: list[tuple[int, int, str]] = []
-    for (start, end), reading in zip(spans, readings, strict=True):
+    spoken: list[tuple[int, int, list[Piece]]] = []
+    for start, end in spans:
+        inside = [piece for piece in pieces if start <= piece.start < end]
         begin = start if first_start is None else first_start
-        if any(char.isalnum() for char in reading):
-            spoken.append((begin, end, reading))
+        if _is_spoken(inside):
+            spoken.append((begin, end, inside))
             first_start = None
         elif spoken:  # signs alone belong to what comes before
             spoken[-1] = (spoken[-1][0], end, spoken[-1][2])
@@ -71,8 +72,25 @@ def _read(text: str, code: str, dictionary: PronunciationDictionary) -> Iterator
             first_start = begin
     if not spoken:
         raise UnspeakableText(f"nothing in {text[:40]!r} is read aloud in language {code!r}")
-    for start, end, reading in spoken:
-        yield Segment(text[start:end], reading, [], start, end, code)
+    for start, end, inside in spoken:
+        yield from _segments(text, start, end, code, inside)
+
+
+def _segments(text: str, start: int, end: int, code: str, inside: list[Piece]) -> Iterator[Segment]:
+    """The span as one segment, or as several where one would take too long to speak."""
+    reading = "".join(piece.text for piece in inside)
+    segment = _with_zonos_ids(Segment(text[start:end], reading, [], start, end, code), code)
+    halves = halved(inside) if len(segment.phoneme_ids) > MAX_SYMBOLS else None
+    if halves is None or not all(map(_is_spoken, halves)):
+        yield segment
+        return
+    first, second = halves
+    yield from _segments(text, start, second[0].start, code, first)
+    yield from _segments(text, second[0].start, end, code, second)
+
+
+def _is_spoken(pieces: Sequence[Piece]) -> bool:
+    return any(char.isalnum() for piece in pieces for char in piece.text)
 
 
 def _pieces(text: str, dictionary: PronunciationDictionary) -> Iterator[Piece]:

@@ -3,7 +3,7 @@
 import pytest
 
 from models.text.errors import DictionaryError, UnspeakableText, UnsupportedLanguage
-from models.zonos.segments import LIMITS, analyze
+from models.zonos.segments import LIMITS, MAX_SYMBOLS, analyze
 from models.zonos.text import phoneme_ids
 from tests.parity.zonos.libraries import needs_espeak, needs_japanese
 
@@ -31,6 +31,25 @@ def test_a_script_without_spaces_is_cut_where_it_grows_too_long() -> None:
     segments = analyze(text, "ja")
     assert "".join(segment.text for segment in segments) == text
     assert all(len(segment.text) <= LIMITS.max_chars for segment in segments)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("de", "Es waren 123456, 234567, 345678, 456789, 567891, 678912, 789123 und 891234 Leute."),
+        ("en", "9" * 60),
+        pytest.param(
+            "ja", "売上は123456789円と987654321円と192837465円です。" * 2, marks=needs_japanese
+        ),
+    ],
+)
+def test_few_characters_that_take_long_to_speak_are_several_segments(
+    language: str, text: str
+) -> None:
+    segments = analyze(text, language)
+    assert len(segments) > 1
+    assert "".join(segment.text for segment in segments) == text
+    assert all(len(segment.phoneme_ids) <= MAX_SYMBOLS for segment in segments)
 
 
 def test_the_dictionary_wins_in_every_language() -> None:
