@@ -19,10 +19,11 @@ RUN pip install --constraint constraints.txt --editable '.[gpu,train]'
 
 FROM python:${PYTHON}
 # gcc: Triton compiles a launcher for each kernel. wget: the health checks of Kubernetes and Docker.
-# tini: ends what Ray leaves behind.
+# tini: ends what Ray leaves behind. openssh-client, rsync: `ray up` sets up nodes through them.
 # hadolint ignore=SC2016
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends gcc=4:12.* libc6-dev=2.36-* tini=0.19.* wget=1.21.* \
+ && apt-get install --yes --no-install-recommends \
+      gcc=4:12.* libc6-dev=2.36-* openssh-client=1:9.2* rsync=3.* tini=0.19.* wget=1.21.* \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 1000 --create-home baewoo \
  && install --directory --owner=baewoo --group=baewoo /models /data \

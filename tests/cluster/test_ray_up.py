@@ -57,3 +57,9 @@ def test_every_node_asks_for_the_token_and_has_it() -> None:
 def test_the_cluster_may_grow_to_the_sum_of_its_groups() -> None:
     types = CONFIG["available_node_types"].values()
     assert CONFIG["max_workers"] >= sum(each.get("max_workers", 0) for each in types)
+
+
+def test_the_image_has_what_ray_copies_files_and_reaches_workers_with() -> None:
+    assert CONFIG["docker"]["image"].endswith("-cuda")
+    last_stage = (CLUSTER / "images/cuda.Dockerfile").read_text().rpartition("\nFROM ")[2]
+    assert " rsync=" in last_stage and " openssh-client=" in last_stage
