@@ -7,6 +7,7 @@ adapter can't travel. The address and its key come from the environment of the s
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
@@ -107,14 +108,16 @@ class OpenAIEngine:
         """Texts of a line as they become certain; leaving the iterator ends the request."""
         sampling = line.request.sampling or line.request.persona.sampling
         # The bound on tokens has several names among servers; the line is bounded by leaving.
-        reply = await self._client.chat.completions.create(
-            model=self._model,
-            messages=list(_messages(line.request)),
-            stream=True,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            seed=line.seed,
-        )
+        # The client's own limit begins anew with its second try, and leaves out the wait before it.
+        async with asyncio.timeout(self._max_line_s):
+            reply = await self._client.chat.completions.create(
+                model=self._model,
+                messages=list(_messages(line.request)),
+                stream=True,
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                seed=line.seed,
+            )
         async with reply:
             async for piece in self._in_time(aiter(reply), line.started_s):
                 if text := line.take(piece):
@@ -156,7 +159,7 @@ class OpenAIEngine:
         """Say in the engine's words what the client raises; a reply's body may repeat the key."""
         try:
             yield
-        except openai.APITimeoutError:
+        except (openai.APITimeoutError, TimeoutError):
             raise LineTimeout("the external language model did not answer in time") from None
         except openai.RateLimitError:
             raise EngineBusy("the external language model has too much to do") from None
@@ -168,6 +171,8 @@ class OpenAIEngine:
             raise EngineLost(
                 f"the external language model can't be reached: {type(error).__name__}"
             ) from None
+        except json.JSONDecodeError:
+            raise EngineLost("the external language model answers with what is no JSON") from None
 
 
 class _Line:

@@ -23,7 +23,8 @@ class Script:
     Args:
         pieces: of the lines it says, one list for each request; the last one is said again.
         pause_s: before each piece.
-        status: of its replies; with anything but 200 it says `error`.
+        status: of its replies; with anything but 200 it says `error`, and when to come back.
+        is_garbled: what it says after its first piece is cut in half.
         asked: bodies of the requests.
         keys: what they carried as `Authorization`.
         left: set when a client has closed its stream.
@@ -33,6 +34,8 @@ class Script:
     pause_s: float = 0.0
     status: int = 200
     error: str = "no"
+    retry_after_s: int = 0
+    is_garbled: bool = False
     asked: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     left: threading.Event = field(default_factory=threading.Event)
@@ -61,7 +64,8 @@ def _application(script: Script) -> FastAPI:
         body = await request.json()
         script.keys.append(request.headers.get("authorization"))
         if script.status != 200:
-            return JSONResponse({"error": {"message": script.error}}, script.status)
+            headers = {"retry-after": str(script.retry_after_s)}
+            return JSONResponse({"error": {"message": script.error}}, script.status, headers)
         pieces = script.pieces[min(len(script.asked), len(script.pieces) - 1)]
         script.asked.append(body)
         return StreamingResponse(_events(script, pieces), media_type="text/event-stream")
@@ -74,6 +78,8 @@ async def _events(script: Script, pieces: list[str]) -> AsyncIterator[str]:
         for piece in pieces:
             await asyncio.sleep(script.pause_s)
             yield _event({"content": piece}, None)
+            if script.is_garbled:
+                yield "data: {\n\n"
         yield _event({}, "stop")
         yield "data: [DONE]\n\n"
     except asyncio.CancelledError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import TypeVar
@@ -148,6 +149,21 @@ def test_no_server_is_a_lost_engine() -> None:
 def test_a_server_without_a_word_in_time_is_an_error() -> None:
     with openai_server(Script(pause_s=5.0)) as url, pytest.raises(LineTimeout):
         with_engine(url, line, max_line_s=0.2)
+
+
+def test_a_server_that_asks_for_patience_is_given_no_more_than_a_line_has() -> None:
+    script = Script(status=429, retry_after_s=30)
+    began_s = time.monotonic()
+
+    with openai_server(script) as url, pytest.raises(LineTimeout):
+        with_engine(url, line, max_line_s=1.0)
+
+    assert time.monotonic() - began_s < 20
+
+
+def test_a_reply_that_is_no_json_is_a_lost_engine() -> None:
+    with openai_server(Script(is_garbled=True)) as url, pytest.raises(EngineLost, match="no JSON"):
+        with_engine(url, line)
 
 
 def test_a_line_that_takes_too_long_ends_after_its_last_sentence() -> None:
