@@ -213,6 +213,8 @@ def _parse_weights(content: bytes, info: AdapterInfo) -> dict[str, LoraPair]:
             raise AdapterError(
                 f"{name[:120]} is {tensor.dtype} of shape {tuple(tensor.shape)}, no half of a pair"
             )
+        if not tensor.isfinite().all():
+            raise AdapterError(f"{name} holds what is no number")
         path, half = match.groups()
         halves.setdefault(path, {})[half] = tensor
     return {path: _pair(path, found, info) for path, found in sorted(halves.items())}

@@ -73,6 +73,10 @@ def test_the_first_layer_that_has_a_version_is_read(tmp_path: Path) -> None:
             "int32 .* no half of a pair",
         ),
         (
+            {"weights": {"base_model.model.q_proj.lora_A.weight": torch.full((2, 2), torch.nan)}},
+            "lora_A.weight holds what is no number",
+        ),
+        (
             {"weights": {"base_model.model.q_proj.lora_A.weight": torch.zeros(2, 2)}},
             "q_proj has only lora_A",
         ),
