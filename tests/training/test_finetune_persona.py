@@ -37,6 +37,7 @@ from training.loops.strict import ConfigError
 from training.loops.world import World
 from training.persona.character import Character
 from training.persona.line_format import fault_of
+from training.persona.publication import publish
 
 pytestmark = [
     # peft asks transformers by a name that transformers has deprecated.
@@ -210,6 +211,20 @@ def test_adapter_is_refused_on_other_weights_than_it_was_trained_on(tmp_path: Pa
 
     with pytest.raises(BaseModelMismatch, match=TINY_REVISION):
         spoken(tmp_path / "root", persona, revision="random-1")
+
+
+def test_finished_run_is_not_published_with_other_settings(tmp_path: Path) -> None:
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        (tmp_path / name).touch()
+    trained = {"arguments": persona_args().model_dump(mode="json")}
+    (tmp_path / "training.json").write_text(json.dumps(trained))
+    changed = persona_args(lora={"rank": 8, "alpha": 64, "dropout": 0.1})
+    root = tmp_path / "root"
+
+    with pytest.raises(ConfigError, match="lora is .*'alpha': 64.* trained with .*'alpha': 32"):
+        publish(changed, Character(CHARACTER), "너.", tmp_path, FolderStore(root))
+
+    assert not root.exists()
 
 
 def test_precisions_are_measured_against_that_of_training(tmp_path: Path) -> None:

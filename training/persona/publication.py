@@ -14,6 +14,7 @@ from models.storage import ObjectStore, RecordId
 from training.loops.persona.args import PersonaArgs
 from training.loops.persona.export import TRAINING_NAME
 from training.loops.persona.run import CONFIG_NAME, WEIGHTS_NAME
+from training.loops.strict import ConfigError
 from training.persona.card import persona_card
 from training.persona.character import Character
 from training.publishing.hub import push
@@ -44,11 +45,13 @@ def publish(
         version: to publish it as; None for the next free number.
 
     Raises:
+        ConfigError: the export is of a run with other settings of the adapter.
         training.publishing.versions.VersionTaken: that version is not free.
         OSError: the export is incomplete.
     """
     files = {name: (export / name).read_bytes() for name in (WEIGHTS_NAME, CONFIG_NAME)}
     training = json.loads((export / TRAINING_NAME).read_text(encoding="utf-8"))
+    _require_same_adapter(args, training["arguments"])
     files[TRAINING_NAME] = (export / TRAINING_NAME).read_bytes()
     folder = VersionedFolder(store, "personas", character.persona_id, DOCUMENT_NAME)
     number = folder.claim(version)
@@ -78,6 +81,16 @@ def push_to_hub(args: PersonaArgs, published: PublishedPersona) -> str | None:
     if args.publishing.hub is None:
         return None
     return push(args.publishing.hub, published.files, f"Publish persona {published.record}")
+
+
+def _require_same_adapter(args: PersonaArgs, trained: dict[str, Any]) -> None:
+    """What `persona.json` will say has to be what was trained, or no engine takes it."""
+    wanted = args.model_dump(mode="json")
+    for name in ("base_model", "precision", "lora"):
+        if wanted[name] != trained[name]:
+            raise ConfigError(
+                f"{name} is {wanted[name]}; the finished run was trained with {trained[name]}"
+            )
 
 
 def _adapter_info(args: PersonaArgs, training: dict[str, Any], weights: bytes) -> AdapterInfo:
