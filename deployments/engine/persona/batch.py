@@ -7,8 +7,11 @@ from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 from typing import Literal
 
+from torch import Tensor
+
 from deployments.engine.persona.lora import BoundAdapter
 from deployments.engine.persona.protocol import (
+    AdapterRefused,
     EmptyLine,
     EngineError,
     LineDone,
@@ -125,11 +128,15 @@ class LineBatch:
     def _write(self, lines: SequenceOf[_Line]) -> list[Written]:
         logits = self._runner.step([line.sequence.row for line in lines]) if lines else []
         return [
-            self._advance(line, line.sequence.take(row_logits))
-            for line, row_logits in zip(lines, logits, strict=True)
+            self._advance(line, row_logits) for line, row_logits in zip(lines, logits, strict=True)
         ]
 
-    def _advance(self, line: _Line, text: str) -> Written:
+    def _advance(self, line: _Line, logits: Tensor) -> Written:
+        # Drawing would raise, and break the step of every other line.
+        if not logits.isfinite().all():
+            persona = line.job.request.persona
+            return Written("", AdapterRefused(f"what {persona.ref} computes is no number"))
+        text = line.sequence.take(logits)
         if text:
             line.first_text_s = line.first_text_s or time.monotonic() - line.started_s
         if not line.sequence.is_over:

@@ -25,7 +25,7 @@ from deployments.engine.persona.protocol import (
 from deployments.engine.persona.transformers_engine import TransformersEngine
 from models.persona.persona import Persona, Sampling
 from models.persona.scene import Scene, Turn
-from tests.unit.persona.adapters import publish_adapter
+from tests.unit.persona.adapters import lora_weights, publish_adapter
 from tests.unit.persona.personas import make_persona
 from tests.unit.persona.tiny import tiny_engine
 
@@ -343,6 +343,25 @@ def test_an_adapter_that_does_not_fit_is_refused(
         return (await line(engine, request(1))).text  # nobody else is affected
 
     assert with_engine(act, root=tmp_path)
+
+
+def test_an_adapter_that_overflows_ends_no_line_but_its_own(tmp_path: Path) -> None:
+    huge = publish_adapter(
+        tmp_path, make_persona(persona_id="huge"), weights=lora_weights(1, scale=1e30)
+    )
+    long = request(1, sampling=Sampling(max_new_tokens=512, max_line_chars=1000))
+
+    async def beside(engine: TransformersEngine) -> str:
+        writing = asyncio.create_task(line(engine, long))
+        for seed in range(6):  # more than a line may be broken by others
+            with pytest.raises(AdapterRefused, match="huge@1 computes is no number"):
+                await line(engine, request(seed, huge))
+        return (await writing).text
+
+    async def alone(engine: TransformersEngine) -> str:
+        return (await line(engine, long)).text
+
+    assert with_engine(beside, root=tmp_path) == with_engine(alone)
 
 
 def test_no_line_holds_half_a_character() -> None:
