@@ -20,14 +20,14 @@ from deployments.driver.speech_engine import Utterance, Waveform
 from deployments.driver.zonos_stages import SpokenCodes, ZonosStages
 from deployments.engine.speech.zonos_protocol import CodeRequest
 from deployments.messages import PronouncedSegment
-from models.zonos.codes import FRAME_RATE_HZ, SAMPLE_RATE
+from models.zonos.codes import FRAME_RATE_HZ, MAX_FRAMES, SAMPLE_RATE
 from models.zonos.columns import Frame
 from models.zonos.conditions import Conditions
 from models.zonos.published import PublishedZonosVoice
 from models.zonos.symbols import SPACE, language_id
 
 _MEASURED_SEED = 0
-# The network was trained on 30 s: a tail of eight leaves room for the longest segment.
+# The network was trained on 30 s: at its ordinary pace, eight leave room for the longest segment.
 _MAX_TAIL_FRAMES = int(8 * FRAME_RATE_HZ)
 
 
@@ -120,6 +120,8 @@ class ZonosEngine:
 def _request(utterance: Utterance, conditions: Conditions, tail: Tail | None) -> CodeRequest:
     assert isinstance(utterance.voice.settings, PublishedZonosVoice)
     ids = tuple(utterance.segment.segment.phoneme_ids)
+    if tail is not None and not _leaves_room(tail, len(ids), conditions.speaking_rate):
+        tail = None
     if tail is not None:  # between the mark for the begin and the text
         ids = (ids[0], *tail.phoneme_ids, SPACE, *ids[1:])
     return CodeRequest(
@@ -130,6 +132,12 @@ def _request(utterance: Utterance, conditions: Conditions, tail: Tail | None) ->
         prompt=tail.frames if tail is not None else (),
         priority=utterance.priority,
     )
+
+
+def _leaves_room(tail: Tail, num_symbols: int, speaking_rate: float | None) -> bool:
+    """Whether a segment ends within the 30 s behind a tail; one that is spoken slowly may not."""
+    room_s = (MAX_FRAMES - len(tail.frames)) / FRAME_RATE_HZ
+    return speaking_rate is None or num_symbols <= speaking_rate * room_s
 
 
 def _tail(segment: PronouncedSegment, spoken: SpokenCodes) -> Tail | None:

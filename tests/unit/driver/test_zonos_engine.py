@@ -172,6 +172,16 @@ def test_nothing_goes_on_from_what_was_cut_off_or_is_long(
     assert [request.prompt for request in stages.requests] == [(), ()]
 
 
+@pytest.mark.parametrize(("num_frames", "num_prompt_frames"), [(60, 60), (600, 0)])
+def test_slow_speech_goes_on_only_from_what_leaves_it_room(
+    catalog: Catalog, voice: Voice, num_frames: int, num_prompt_frames: int
+) -> None:
+    stages = Stages(num_frames)
+    slow = voice.style("ko", "neutral", 0.5, seed=5)
+    said(stages, catalog, voice, slow, "하나 " + "가" * 200)  # 27 s at half the pace
+    assert [len(request.prompt) for request in stages.requests] == [0, num_prompt_frames]
+
+
 def test_the_backbone_is_told_the_speaker_the_language_and_the_controls(
     catalog: Catalog, voice: Voice
 ) -> None:
