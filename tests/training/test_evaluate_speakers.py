@@ -33,7 +33,7 @@ from training.evaluation.speakers import (
 )
 from training.publish import publish
 
-TEXT = "오늘 점심은 뭐 먹을까요?"
+TEXT = "선생님께서 칭찬해 주셔서 기분이 좋았어요."
 OTHER_TEXT = "어제 저녁에는 친구와 함께 강가를 걸었어요."
 
 
