@@ -54,7 +54,7 @@ def test_silence_around_the_speech_is_cut_off_and_counts_for_nothing(checker: Cl
     around = changed(audio, F.pad(audio.waveform, (6 * audio.sample_rate, 7 * audio.sample_rate)))
     found, expected = checker.check(around), checker.check(audio)
     assert found.report.duration_s == pytest.approx(expected.report.duration_s, abs=0.2)
-    assert found.report.speech_s == pytest.approx(expected.report.speech_s, abs=0.1)
+    assert found.report.speech_s == pytest.approx(expected.report.speech_s, abs=0.25)
 
 
 def _too_short(audio: Audio) -> Tensor:
