@@ -102,10 +102,15 @@ async def _streamed(stage: str, make_call: Callable[[], Response]) -> AsyncGener
                 yield item
 
 
+def jittered(waits_s: Sequence[float], chance: random.Random) -> list[float]:
+    """Each wait, give or take `JITTER`."""
+    return [wait_s * chance.uniform(1 - JITTER, 1 + JITTER) for wait_s in waits_s]
+
+
 class _Attempts:
     def __init__(self, stage: str, waits_s: Sequence[float], chance: random.Random) -> None:
         self._stage = stage
-        self._waits_s = [wait_s * chance.uniform(1 - JITTER, 1 + JITTER) for wait_s in waits_s]
+        self._waits_s = jittered(waits_s, chance)
         self._num_failures = 0
 
     def begin_anew(self) -> None:

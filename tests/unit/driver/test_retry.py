@@ -9,7 +9,7 @@ import pytest
 from ray.exceptions import RayActorError
 
 from deployments.driver import retry
-from deployments.driver.retry import JITTER, _Attempts, repeated, resumed
+from deployments.driver.retry import JITTER, jittered, repeated, resumed
 from deployments.errors import NotReady, Overloaded
 
 WAITS_S = (0.0, 0.0, 0.0)
@@ -123,15 +123,17 @@ def test_a_replica_that_does_not_come_back_is_waited_for_only_so_long(
     assert silent.is_cancelled
 
 
-def test_streams_that_break_off_together_come_back_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[float] = []
-
-    async def note(wait_s: float) -> None:
-        waits.append(wait_s)
-
-    monkeypatch.setattr(asyncio, "sleep", note)
-    for seed in range(100):
-        attempts = _Attempts("Stage", (2.0,), random.Random(seed))
-        asyncio.run(attempts.wait(died()))
+def test_streams_that_break_off_together_come_back_apart() -> None:
+    waits = [jittered((2.0,), random.Random(seed))[0] for seed in range(100)]
     assert len({round(wait_s, 2) for wait_s in waits}) > 50
     assert 2 * (1 - JITTER) <= min(waits) < 2 < max(waits) <= 2 * (1 + JITTER)
+
+
+def test_a_new_attempt_waits_first() -> None:
+    async def seconds_passed() -> float:
+        began = asyncio.get_running_loop().time()
+        responses = calls([Response([1], died()), Response([2])])
+        assert [item async for item in resumed("Stage", responses, (0.1,))] == [1, 2]
+        return asyncio.get_running_loop().time() - began
+
+    assert asyncio.run(seconds_passed()) >= 0.1 * (1 - JITTER)
