@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Literal
@@ -12,13 +11,10 @@ from pydantic import Field
 from ray import serve
 
 from deployments.args import StrictArgs
-from deployments.autoscaling.stage_report import stage_report
 from deployments.engine.speech.checkpoint_files import CheckpointFiles
 from deployments.engine.speech.protocol import SemanticRequest, TokenChunk
 from deployments.engine.speech.semantic import SemanticEngine, SemanticSettings
-from deployments.errors import NotReady
-from deployments.messages import StageStats
-from deployments.speech_stage import Preloading, StageMetrics, speech_errors
+from deployments.speech_stage import EngineStage, StageMetrics
 from models.storage import AwsAccess, embedded_store, open_store
 
 _AUDIO_S_PER_PHONEME = 0.08
@@ -48,7 +44,7 @@ class SemanticArgs(StrictArgs):
     )
 
 
-class SemanticDecoder:
+class SemanticDecoder(EngineStage[SemanticEngine]):
     """Streams the semantic tokens of segments, batched continuously.
 
     Args:
@@ -74,9 +70,8 @@ class SemanticDecoder:
         deterministic: bool,
     ) -> None:
         torch.set_num_threads(num_threads)
-        self._num_slots = num_slots
-        self._metrics = StageMetrics("s1", num_slots)
-        self._engine = SemanticEngine(
+        metrics = StageMetrics("s1", num_slots)
+        engine = SemanticEngine(
             CheckpointFiles([open_store(storage_root, access), embedded_store()], device),
             SemanticSettings(
                 num_slots,
@@ -87,29 +82,9 @@ class SemanticDecoder:
                 deterministic,
                 tokens_per_chunk,
             ),
-            self._metrics.set_load,
+            metrics.set_load,
         )
-        self._preloading = Preloading(self._engine.preload, checkpoints[:max_checkpoints])
-        self._queued_audio_s = 0.0
-
-    async def ready(self) -> bool:
-        """Whether the checkpoints that requests will name first are loaded."""
-        await self._preloading.finish()
-        return self._engine.is_alive
-
-    async def stats(self) -> StageStats:
-        """What is in work, as of the latest step."""
-        load = self._engine.load
-        return StageStats(load.num_running, load.num_waiting, self._queued_audio_s)
-
-    async def record_autoscaling_stats(self) -> dict[str, float]:
-        """Called by Serve, for its `StagePolicy`."""
-        return stage_report(await self.stats(), self._num_slots)
-
-    def check_health(self) -> None:
-        """Called by Serve; raising replaces the replica."""
-        if not self._engine.is_alive:
-            raise NotReady("the thread that steps S1 has ended")
+        super().__init__("S1", engine, metrics, checkpoints[:max_checkpoints])
 
     async def generate(self, request: SemanticRequest) -> AsyncGenerator[TokenChunk]:
         """The tokens of one segment, in groups; the last one says how it ended.
@@ -121,21 +96,11 @@ class SemanticDecoder:
             InvalidInput: ids out of range, or a segment that is too long.
             DamagedRecord: the checkpoint can't be served.
         """
-        audio_s = _AUDIO_S_PER_PHONEME * len(request.phoneme_ids)
-        self._queued_audio_s += audio_s
-        is_finished = False
-        try:
-            with speech_errors():
-                async with aclosing(self._engine.generate(request)) as chunks:
-                    async for chunk in chunks:
-                        is_finished = chunk.finish_reason is not None
-                        yield chunk
-        except (asyncio.CancelledError, GeneratorExit):
-            if not is_finished:
-                self._metrics.count_cancel()
-            raise
-        finally:
-            self._queued_audio_s -= audio_s
+        with self._counted(_AUDIO_S_PER_PHONEME * len(request.phoneme_ids)) as work:
+            async with aclosing(self._engine.generate(request)) as chunks:
+                async for chunk in chunks:
+                    work.is_finished = chunk.finish_reason is not None
+                    yield chunk
 
 
 semantic_decoder_deployment = serve.deployment(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Literal
 
 import torch
@@ -13,7 +12,6 @@ from ray import serve
 from ray.util.metrics import Histogram
 
 from deployments.args import StrictArgs
-from deployments.autoscaling.stage_report import stage_report
 from deployments.engine.speech.checkpoint_files import CheckpointFiles
 from deployments.engine.speech.protocol import (
     EarlyAudio,
@@ -22,9 +20,7 @@ from deployments.engine.speech.protocol import (
     WaveformRequest,
 )
 from deployments.engine.speech.vocoding import WaveformEngine, WaveformSettings
-from deployments.errors import NotReady
-from deployments.messages import StageStats
-from deployments.speech_stage import Preloading, StageMetrics, speech_errors
+from deployments.speech_stage import EngineStage, StageMetrics
 from models.storage import AwsAccess, embedded_store, open_store
 
 _TOKENS_PER_S = 25
@@ -51,7 +47,7 @@ class VocoderArgs(StrictArgs):
     )
 
 
-class Vocoder:
+class Vocoder(EngineStage[WaveformEngine]):
     """Streams the waveform of segments, window by window.
 
     Args:
@@ -75,40 +71,19 @@ class Vocoder:
         dtype: str,
     ) -> None:
         torch.set_num_threads(num_threads)
-        self._num_slots = num_slots
-        self._metrics = StageMetrics("s2", num_slots)
+        metrics = StageMetrics("s2", num_slots)
         batch_size = Histogram(
             "baewoo_s2_batch_size", "Windows decoded in one call.", boundaries=[1, 2, 4, 8, 16, 32]
         )
-        self._engine = WaveformEngine(
+        engine = WaveformEngine(
             CheckpointFiles([open_store(storage_root, access), embedded_store()], device),
             WaveformSettings(
                 num_slots, max_batch, max_waiting, max_checkpoints, getattr(torch, dtype)
             ),
-            self._metrics.set_load,
+            metrics.set_load,
             batch_size.observe,
         )
-        self._preloading = Preloading(self._engine.preload, checkpoints[:max_checkpoints])
-        self._queued_audio_s = 0.0
-
-    async def ready(self) -> bool:
-        """Whether the checkpoints that requests will name first are loaded."""
-        await self._preloading.finish()
-        return self._engine.is_alive
-
-    async def stats(self) -> StageStats:
-        """What is in work, as of the latest step."""
-        load = self._engine.load
-        return StageStats(load.num_running, load.num_waiting, self._queued_audio_s)
-
-    async def record_autoscaling_stats(self) -> dict[str, float]:
-        """Called by Serve, for its `StagePolicy`."""
-        return stage_report(await self.stats(), self._num_slots)
-
-    def check_health(self) -> None:
-        """Called by Serve; raising replaces the replica."""
-        if not self._engine.is_alive:
-            raise NotReady("the thread that steps S2 has ended")
+        super().__init__("S2", engine, metrics, checkpoints[:max_checkpoints])
 
     async def synthesize(self, request: WaveformRequest) -> AsyncGenerator[Waveform]:
         """Chunks of (samples,) float32 in [-1, 1] at 32 kHz; the first one is short.
@@ -120,29 +95,15 @@ class Vocoder:
             InvalidInput: ids, speaker or settings out of range.
             DamagedRecord: the checkpoint can't be served.
         """
-        with self._counted(len(request.semantic_tokens)):
+        with self._counted(len(request.semantic_tokens) / _TOKENS_PER_S):
             async with aclosing(self._engine.synthesize(request)) as waveforms:
                 async for waveform in waveforms:
                     yield waveform
 
     async def synthesize_early(self, request: EarlyRequest) -> EarlyAudio:
         """What the newest tokens of a growing segment sound like; raises as `synthesize` does."""
-        with self._counted(request.num_new_tokens):
+        with self._counted(request.num_new_tokens / _TOKENS_PER_S):
             return await self._engine.synthesize_early(request)
-
-    @contextmanager
-    def _counted(self, num_tokens: int) -> Iterator[None]:
-        """Count the work as queued while it lasts, and as cancelled if its caller leaves."""
-        audio_s = num_tokens / _TOKENS_PER_S
-        self._queued_audio_s += audio_s
-        try:
-            with speech_errors():
-                yield
-        except (asyncio.CancelledError, GeneratorExit):
-            self._metrics.count_cancel()
-            raise
-        finally:
-            self._queued_audio_s -= audio_s
 
 
 vocoder_deployment = serve.deployment(

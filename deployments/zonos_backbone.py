@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Literal
@@ -12,13 +11,10 @@ from pydantic import Field
 from ray import serve
 
 from deployments.args import StrictArgs
-from deployments.autoscaling.stage_report import stage_report
 from deployments.engine.speech.zonos_codes import CodeEngine, CodeSettings
 from deployments.engine.speech.zonos_files import ZonosFiles
 from deployments.engine.speech.zonos_protocol import CodeRequest, FrameChunk
-from deployments.errors import NotReady
-from deployments.messages import StageStats
-from deployments.speech_stage import Preloading, StageMetrics, speech_errors
+from deployments.speech_stage import EngineStage, StageMetrics
 from models.storage import AwsAccess, embedded_store, open_store
 
 _AUDIO_S_PER_SYMBOL = 0.07
@@ -56,7 +52,7 @@ class ZonosBackboneArgs(StrictArgs):
     )
 
 
-class ZonosBackbone:
+class ZonosBackbone(EngineStage[CodeEngine]):
     """Streams the frames of segments, batched continuously.
 
     Args:
@@ -82,9 +78,8 @@ class ZonosBackbone:
         deterministic: bool,
     ) -> None:
         torch.set_num_threads(num_threads)
-        self._num_slots = num_slots
-        self._metrics = StageMetrics("zonos_s1", num_slots)
-        self._engine = CodeEngine(
+        metrics = StageMetrics("zonos_s1", num_slots)
+        engine = CodeEngine(
             ZonosFiles([open_store(storage_root, access), embedded_store()], device),
             CodeSettings(
                 num_slots,
@@ -95,29 +90,9 @@ class ZonosBackbone:
                 deterministic,
                 frames_per_chunk,
             ),
-            self._metrics.set_load,
+            metrics.set_load,
         )
-        self._preloading = Preloading(self._engine.preload, checkpoints[:max_checkpoints])
-        self._queued_audio_s = 0.0
-
-    async def ready(self) -> bool:
-        """Whether the checkpoints that requests will name first are loaded."""
-        await self._preloading.finish()
-        return self._engine.is_alive
-
-    async def stats(self) -> StageStats:
-        """What is in work, as of the latest step."""
-        load = self._engine.load
-        return StageStats(load.num_running, load.num_waiting, self._queued_audio_s)
-
-    async def record_autoscaling_stats(self) -> dict[str, float]:
-        """Called by Serve, for its `StagePolicy`."""
-        return stage_report(await self.stats(), self._num_slots)
-
-    def check_health(self) -> None:
-        """Called by Serve; raising replaces the replica."""
-        if not self._engine.is_alive:
-            raise NotReady("the thread that steps Zonos has ended")
+        super().__init__("Zonos", engine, metrics, checkpoints[:max_checkpoints])
 
     async def generate(self, request: CodeRequest) -> AsyncGenerator[FrameChunk]:
         """The frames of one segment, in groups; the last one says how it ended.
@@ -129,21 +104,11 @@ class ZonosBackbone:
             InvalidInput: ids or settings out of range, or a segment that is too long.
             DamagedRecord: the checkpoint can't be served.
         """
-        audio_s = _AUDIO_S_PER_SYMBOL * len(request.phoneme_ids)
-        self._queued_audio_s += audio_s
-        is_finished = False
-        try:
-            with speech_errors():
-                async with aclosing(self._engine.generate(request)) as chunks:
-                    async for chunk in chunks:
-                        is_finished = chunk.finish_reason is not None
-                        yield chunk
-        except (asyncio.CancelledError, GeneratorExit):
-            if not is_finished:
-                self._metrics.count_cancel()
-            raise
-        finally:
-            self._queued_audio_s -= audio_s
+        with self._counted(_AUDIO_S_PER_SYMBOL * len(request.phoneme_ids)) as work:
+            async with aclosing(self._engine.generate(request)) as chunks:
+                async for chunk in chunks:
+                    work.is_finished = chunk.finish_reason is not None
+                    yield chunk
 
 
 zonos_backbone_deployment = serve.deployment(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Literal
 
@@ -11,13 +10,10 @@ from pydantic import Field
 from ray import serve
 
 from deployments.args import StrictArgs
-from deployments.autoscaling.stage_report import stage_report
 from deployments.engine.speech.zonos_decoding import CodecEngine, DecodingSettings
 from deployments.engine.speech.zonos_files import ZonosFiles
 from deployments.engine.speech.zonos_protocol import CodeWindow, Waveform
-from deployments.errors import NotReady
-from deployments.messages import StageStats
-from deployments.speech_stage import Preloading, StageMetrics, speech_errors
+from deployments.speech_stage import EngineStage, StageMetrics
 from models.storage import AwsAccess, embedded_store, open_store
 from models.zonos.codes import FRAME_RATE_HZ
 
@@ -38,7 +34,7 @@ class ZonosDecoderArgs(StrictArgs):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
 
 
-class ZonosDecoder:
+class ZonosDecoder(EngineStage[CodecEngine]):
     """Turns windows of codes into sound. It remembers nothing between two of them.
 
     Args:
@@ -61,34 +57,13 @@ class ZonosDecoder:
         dtype: str,
     ) -> None:
         torch.set_num_threads(num_threads)
-        self._num_slots = max_batch
-        self._metrics = StageMetrics("zonos_decoder", max_batch)
-        self._engine = CodecEngine(
+        metrics = StageMetrics("zonos_decoder", max_batch)
+        engine = CodecEngine(
             ZonosFiles([open_store(storage_root, access), embedded_store()], device),
             DecodingSettings(max_batch, max_waiting, max_checkpoints, getattr(torch, dtype)),
-            self._metrics.set_load,
+            metrics.set_load,
         )
-        self._preloading = Preloading(self._engine.preload, checkpoints[:max_checkpoints])
-        self._queued_audio_s = 0.0
-
-    async def ready(self) -> bool:
-        """Whether the checkpoints that requests will name first are loaded."""
-        await self._preloading.finish()
-        return self._engine.is_alive
-
-    async def stats(self) -> StageStats:
-        """What is in work, as of the latest step."""
-        load = self._engine.load
-        return StageStats(load.num_running, load.num_waiting, self._queued_audio_s)
-
-    async def record_autoscaling_stats(self) -> dict[str, float]:
-        """Called by Serve, for its `StagePolicy`."""
-        return stage_report(await self.stats(), self._num_slots)
-
-    def check_health(self) -> None:
-        """Called by Serve; raising replaces the replica."""
-        if not self._engine.is_alive:
-            raise NotReady("the thread that steps Zonos' decoder has ended")
+        super().__init__("Zonos' decoder", engine, metrics, checkpoints[:max_checkpoints])
 
     async def decode(self, window: CodeWindow) -> Waveform:
         """(samples,) float32, nominally in [-1, 1] at 44.1 kHz, of the frames to be heard.
@@ -98,16 +73,8 @@ class ZonosDecoder:
             InvalidInput: codes or places out of range.
             DamagedRecord: the checkpoint can't be served.
         """
-        audio_s = (window.stop - window.start) / FRAME_RATE_HZ
-        self._queued_audio_s += audio_s
-        try:
-            with speech_errors():
-                return await self._engine.decode(window)
-        except asyncio.CancelledError:
-            self._metrics.count_cancel()
-            raise
-        finally:
-            self._queued_audio_s -= audio_s
+        with self._counted((window.stop - window.start) / FRAME_RATE_HZ):
+            return await self._engine.decode(window)
 
 
 zonos_decoder_deployment = serve.deployment(

@@ -1,9 +1,12 @@
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import pytest
 
+from deployments.autoscaling.stage_report import stage_report
 from deployments.engine.batching.scheduler import QueueFull
-from deployments.engine.batching.stepping import EngineStopped
+from deployments.engine.batching.stepping import EngineStopped, Load
 from deployments.engine.speech.checkpoint_files import CheckpointUnusable
 from deployments.errors import (
     DamagedRecord,
@@ -13,7 +16,8 @@ from deployments.errors import (
     Overloaded,
     SpeechError,
 )
-from deployments.speech_stage import Preloading, speech_errors
+from deployments.messages import StageStats
+from deployments.speech_stage import EngineStage, Preloading, StageMetrics, speech_errors
 from models.storage import StorageUnavailable
 
 
@@ -92,3 +96,93 @@ def test_a_stage_becomes_ready_when_the_storage_comes_back() -> None:
 
     asyncio.run(scenario())
     assert answers == []
+
+
+class Engine:
+    """Has one segment in work and two that wait."""
+
+    load = Load(num_running=1, num_waiting=2)
+    is_alive = True
+
+    def __init__(self) -> None:
+        self.loaded: list[str] = []
+
+    async def preload(self, checkpoint: str) -> None:
+        self.loaded.append(checkpoint)
+
+
+class Metrics(StageMetrics):
+    num_cancels = 0
+
+    def count_cancel(self) -> None:
+        self.num_cancels += 1
+
+
+class Stage(EngineStage[Engine]):
+    """Answers with two pieces, and knows at the second that no more will come."""
+
+    def __init__(self) -> None:
+        self.engine, self.metrics = Engine(), Metrics("s1", num_slots=4)
+        super().__init__("S1", self.engine, self.metrics, ["a@1"])
+
+    async def generate(self, audio_s: float, fault: Exception | None = None) -> AsyncGenerator[int]:
+        with self._counted(audio_s) as work:
+            for piece in (1, 2):
+                work.is_finished = piece == 2
+                yield piece
+                if fault is not None:
+                    raise fault
+
+
+def test_a_stage_is_ready_once_its_checkpoints_are_loaded_and_while_its_engine_steps() -> None:
+    stage = Stage()
+    assert asyncio.run(stage.ready())
+    assert stage.engine.loaded == ["a@1"]
+    stage.check_health()
+    stage.engine.is_alive = False
+    assert not asyncio.run(stage.ready())
+    with pytest.raises(NotReady, match="the thread that steps S1 has ended"):
+        stage.check_health()
+
+
+def test_audio_is_queued_from_the_call_to_its_end() -> None:
+    async def scenario() -> None:
+        stage = Stage()
+        async with aclosing(stage.generate(1.5)) as first, aclosing(stage.generate(2.0)) as second:
+            await anext(first)
+            await anext(second)
+            assert await stage.stats() == StageStats(1, 2, 3.5)
+            report = stage_report(StageStats(1, 2, 3.5), num_slots=4)
+            assert await stage.record_autoscaling_stats() == report
+            assert [piece async for piece in first] == [2]
+            assert await stage.stats() == StageStats(1, 2, 2.0)
+        assert await stage.stats() == StageStats(1, 2, 0.0)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("num_heard", "num_cancels"), [(1, 1), (2, 0)])
+def test_a_caller_that_leaves_is_counted_unless_it_has_all(
+    num_heard: int, num_cancels: int
+) -> None:
+    async def scenario() -> None:
+        stage = Stage()
+        async with aclosing(stage.generate(1.0)) as pieces:
+            for _ in range(num_heard):
+                await anext(pieces)
+        assert stage.metrics.num_cancels == num_cancels
+        assert await stage.stats() == StageStats(1, 2, 0.0)
+
+    asyncio.run(scenario())
+
+
+def test_a_call_that_fails_is_told_why_and_owes_nothing() -> None:
+    async def scenario() -> None:
+        stage = Stage()
+        with pytest.raises(Overloaded, match="full"):
+            async for _ in stage.generate(1.0, QueueFull("full")):
+                pass
+        assert stage.metrics.num_cancels == 0
+        assert await stage.stats() == StageStats(1, 2, 0.0)
+
+    asyncio.run(scenario())
