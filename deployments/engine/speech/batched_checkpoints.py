@@ -1,11 +1,12 @@
-"""Published checkpoints whose sequences are batched continuously, whatever a token of them is."""
+"""The base of the speech engines: published checkpoints, whose sequences are in work together."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -34,26 +35,23 @@ class BatchSizes:
     max_checkpoints: int
 
 
-class BatchedCheckpoints(Generic[Request, Token, Loaded]):
+class BatchedCheckpoints(ABC, Generic[Request, Token, Loaded]):
     """Loads checkpoints on demand and runs the sequences of each together. For one event loop.
 
     Args:
         name: of its threads.
-        load: reads a checkpoint, for seconds perhaps: what requests are made with, and its runner.
         sizes: how much is served at once.
         is_stuck: see `BatchingEngine`.
-        on_load: called on the stepping thread whenever its load has changed.
+        on_load: called on the engine's thread whenever its load has changed.
     """
 
     def __init__(
         self,
         name: str,
-        load: Callable[[str], tuple[Loaded, Runner[Request, Token]]],
         sizes: BatchSizes,
         is_stuck: Callable[[Sequence[Token]], bool] | None = None,
         on_load: Callable[[Load], None] = lambda load: None,
     ) -> None:
-        self._load_blocking = load
         self._num_slots = sizes.num_slots
         self._loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{name}-loader")
         self._engine: SteppingEngine[Request, Token] = SteppingEngine(
@@ -73,32 +71,38 @@ class BatchedCheckpoints(Generic[Request, Token, Loaded]):
         return self._engine.is_alive
 
     def stop(self) -> None:
-        """End the stepping thread."""
+        """End the engine's thread."""
         self._engine.stop()
 
     async def preload(self, checkpoint: str) -> None:
         """Load a checkpoint before it is asked for."""
-        async with self.lease(checkpoint):
+        async with self._lease(checkpoint):
             pass
 
-    @asynccontextmanager
-    async def lease(self, checkpoint: str) -> AsyncIterator[Loaded]:
+    @abstractmethod
+    def _new_batch(self, name: str) -> tuple[Loaded, Runner[Request, Token]]:
+        """Read a checkpoint, for seconds perhaps: what requests are made with, and its runner.
+
+        Raises:
+            CheckpointUnusable: it can't be served.
+        """
+
+    def _lease(self, checkpoint: str) -> AbstractAsyncContextManager[Loaded]:
         """The checkpoint; it stays in memory until the block ends.
 
         Raises:
             QueueFull: too many wait for one already.
             CheckpointUnusable: it can't be served.
         """
-        async with self._checkpoints.lease(checkpoint) as loaded:
-            yield loaded
+        return self._checkpoints.lease(checkpoint)
 
-    async def stream(
+    async def _stream(
         self,
         checkpoint: str,
         request: Request,
-        prefix: Sequence[Token],
-        tokens_per_chunk: int,
-        priority: Priority,
+        prefix: Sequence[Token] = (),
+        tokens_per_chunk: int = 1,
+        priority: Priority = "interactive",
     ) -> AsyncGenerator[Chunk[Token]]:
         """Generate one sequence of a checkpoint on lease; see `SteppingEngine.stream`.
 
@@ -117,6 +121,6 @@ class BatchedCheckpoints(Generic[Request, Token, Loaded]):
 
     async def _load(self, name: str) -> Loaded:
         loop = asyncio.get_running_loop()
-        loaded, runner = await loop.run_in_executor(self._loader, self._load_blocking, name)
+        loaded, runner = await loop.run_in_executor(self._loader, self._new_batch, name)
         self._engine.add_group(name, runner, self._num_slots)
         return loaded

@@ -47,13 +47,13 @@ class SemanticSettings:
     tokens_per_chunk: int = EARLY_CHUNK_TOKENS
 
 
-class SemanticEngine:
+class SemanticEngine(BatchedCheckpoints[S1Request, int, S1Config]):
     """Serves S1 of every published checkpoint. For one event loop.
 
     Args:
         files: where checkpoints come from.
         settings: sizes.
-        on_load: called on the engine's thread whenever its load has changed.
+        on_load: see `BatchedCheckpoints`.
     """
 
     def __init__(
@@ -64,29 +64,8 @@ class SemanticEngine:
     ) -> None:
         self._files = files
         self._settings = settings
-        self._batches: BatchedCheckpoints[S1Request, int, S1Config] = BatchedCheckpoints(
-            "s1",
-            self._new_batch,
-            BatchSizes(settings.num_slots, settings.max_waiting, settings.max_checkpoints),
-            is_looping,
-            on_load,
-        )
-
-    @property
-    def load(self) -> Load:
-        return self._batches.load
-
-    @property
-    def is_alive(self) -> bool:
-        return self._batches.is_alive
-
-    def stop(self) -> None:
-        """End the engine's thread."""
-        self._batches.stop()
-
-    async def preload(self, checkpoint: str) -> None:
-        """Load a checkpoint before it is asked for."""
-        await self._batches.preload(checkpoint)
+        sizes = BatchSizes(settings.num_slots, settings.max_waiting, settings.max_checkpoints)
+        super().__init__("s1", sizes, is_looping, on_load)
 
     async def generate(self, request: SemanticRequest) -> AsyncGenerator[TokenChunk]:
         """The tokens of one segment; leaving the iterator frees its slot before the next step.
@@ -96,8 +75,8 @@ class SemanticEngine:
             CheckpointUnusable: its weights can't be served, or compute what is no number.
             ValueError: ids out of range, or a segment longer than the cache.
         """
-        async with self._batches.lease(request.checkpoint) as config:
-            chunks = self._batches.stream(
+        async with self._lease(request.checkpoint) as config:
+            chunks = self._stream(
                 request.checkpoint,
                 self._s1_request(request, config),
                 request.generated_prefix,

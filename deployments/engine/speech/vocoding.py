@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from deployments.engine.batching.engine import BatchingEngine
-from deployments.engine.batching.stepping import Chunk, Load, SteppingEngine
-from deployments.engine.speech.checkpoint_cache import CheckpointCache
+from deployments.engine.batching.stepping import Load
+from deployments.engine.speech.batched_checkpoints import BatchedCheckpoints, BatchSizes
 from deployments.engine.speech.checkpoint_files import CheckpointFiles, CheckpointUnusable
 from deployments.engine.speech.protocol import (
     EarlyAudio,
@@ -47,13 +44,13 @@ class WaveformSettings:
     generator_dtype: torch.dtype = torch.float32
 
 
-class WaveformEngine:
+class WaveformEngine(BatchedCheckpoints[Job, Waveform | EarlyAudio, Synthesizer]):
     """Serves S2 of every published checkpoint. For one event loop.
 
     Args:
         files: where checkpoints come from.
         settings: sizes.
-        on_load: called on the engine's thread whenever its load has changed.
+        on_load: see `BatchedCheckpoints`.
         on_batch: called on the engine's thread with the number of windows of each call.
     """
 
@@ -67,30 +64,8 @@ class WaveformEngine:
         self._files = files
         self._settings = settings
         self._on_batch = on_batch
-        self._loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="s2-loader")
-        self._engine: SteppingEngine[Job, Waveform | EarlyAudio] = SteppingEngine(
-            "s2", BatchingEngine(settings.max_waiting), on_load
-        )
-        self._checkpoints: CheckpointCache[Synthesizer] = CheckpointCache(
-            self._load, self._engine.remove_group, settings.max_checkpoints, settings.max_waiting
-        )
-
-    @property
-    def load(self) -> Load:
-        return self._engine.load
-
-    @property
-    def is_alive(self) -> bool:
-        return self._engine.is_alive
-
-    def stop(self) -> None:
-        """End the engine's thread."""
-        self._engine.stop()
-
-    async def preload(self, checkpoint: str) -> None:
-        """Load a checkpoint before it is asked for."""
-        async with self._checkpoints.lease(checkpoint):
-            pass
+        sizes = BatchSizes(settings.num_slots, settings.max_waiting, settings.max_checkpoints)
+        super().__init__("s2", sizes, on_load=on_load)
 
     async def synthesize(self, request: WaveformRequest) -> AsyncGenerator[Waveform]:
         """Chunks of (samples,) float32 at `SAMPLE_RATE` that joined are the segment's waveform.
@@ -104,10 +79,11 @@ class WaveformEngine:
         """
         if request.skip_samples < 0:
             raise ValueError(f"skip_samples is {request.skip_samples}; it must be 0 or more")
-        async with self._checkpoints.lease(request.checkpoint) as synthesizer:
+        async with self._lease(request.checkpoint) as synthesizer:
             segment = _segment_of(request, synthesizer)
             job = Job(segment, request.skip_samples, priority=request.priority)
-            async with aclosing(self._stream(request.checkpoint, job)) as chunks:
+            stream = self._stream(request.checkpoint, job, priority=job.priority)
+            async with aclosing(stream) as chunks:
                 async for chunk in chunks:
                     for waveform in chunk.tokens:
                         assert not isinstance(waveform, EarlyAudio)
@@ -116,7 +92,7 @@ class WaveformEngine:
 
     async def synthesize_early(self, request: EarlyRequest) -> EarlyAudio:
         """What new tokens of a growing segment sound like; raises as `synthesize` does."""
-        async with self._checkpoints.lease(request.checkpoint) as synthesizer:
+        async with self._lease(request.checkpoint) as synthesizer:
             segment = _segment_of(request, synthesizer)
             previous = request.previous
             if previous is not None:
@@ -124,24 +100,18 @@ class WaveformEngine:
                 previous = EarlyChunk(previous.latent.to(device), previous.waveform.to(device))
             early = EarlyPart(request.num_new_tokens, previous)
             job = Job(segment, early=early, priority=request.priority)
-            async with aclosing(self._stream(request.checkpoint, job)) as chunks:
+            stream = self._stream(request.checkpoint, job, priority=job.priority)
+            async with aclosing(stream) as chunks:
                 (audio,) = (await anext(chunks)).tokens
             assert isinstance(audio, EarlyAudio)
             _check_finite(audio.waveform, request.checkpoint)
             return audio
 
-    def _stream(self, checkpoint: str, job: Job) -> AsyncGenerator[Chunk[Waveform | EarlyAudio]]:
-        return self._engine.stream(checkpoint, job, priority=job.priority)
-
-    async def _load(self, name: str) -> Synthesizer:
-        loop = asyncio.get_running_loop()
+    def _new_batch(self, name: str) -> tuple[Synthesizer, WindowBatch]:
         settings = self._settings
-        synthesizer = await loop.run_in_executor(
-            self._loader, self._files.synthesizer, name, settings.generator_dtype
-        )
+        synthesizer = self._files.synthesizer(name, settings.generator_dtype)
         batch = WindowBatch(synthesizer, settings.num_slots, settings.max_batch, self._on_batch)
-        self._engine.add_group(name, batch, settings.num_slots)
-        return synthesizer
+        return synthesizer, batch
 
 
 def _segment_of(request: WaveformRequest | EarlyRequest, synthesizer: Synthesizer) -> Segment:

@@ -54,13 +54,13 @@ class CodeSettings:
     frames_per_chunk: int = 20
 
 
-class CodeEngine:
+class CodeEngine(BatchedCheckpoints[ZonosRequest, Frame, PrefixConditioner]):
     """Serves the backbone of every published Zonos checkpoint. For one event loop.
 
     Args:
         files: where checkpoints come from.
         settings: sizes.
-        on_load: called on the engine's thread whenever its load has changed.
+        on_load: see `BatchedCheckpoints`.
     """
 
     def __init__(
@@ -71,30 +71,8 @@ class CodeEngine:
     ) -> None:
         self._files = files
         self._settings = settings
-        self._batches: BatchedCheckpoints[ZonosRequest, Frame, PrefixConditioner] = (
-            BatchedCheckpoints(
-                "zonos",
-                self._new_batch,
-                BatchSizes(settings.num_slots, settings.max_waiting, settings.max_checkpoints),
-                on_load=on_load,
-            )
-        )
-
-    @property
-    def load(self) -> Load:
-        return self._batches.load
-
-    @property
-    def is_alive(self) -> bool:
-        return self._batches.is_alive
-
-    def stop(self) -> None:
-        """End the engine's thread."""
-        self._batches.stop()
-
-    async def preload(self, checkpoint: str) -> None:
-        """Load a checkpoint before it is asked for."""
-        await self._batches.preload(checkpoint)
+        sizes = BatchSizes(settings.num_slots, settings.max_waiting, settings.max_checkpoints)
+        super().__init__("zonos", sizes, on_load=on_load)
 
     async def generate(self, request: CodeRequest) -> AsyncGenerator[FrameChunk]:
         """The frames of one segment; leaving the iterator frees both its rows before the next step.
@@ -104,9 +82,9 @@ class CodeEngine:
             CheckpointUnusable: its weights can't be served, or compute what is no number.
             ValueError: ids or settings out of range, or a segment longer than the cache.
         """
-        async with self._batches.lease(request.checkpoint) as conditioner:
+        async with self._lease(request.checkpoint) as conditioner:
             prefix = await asyncio.to_thread(_prefix, conditioner, request)
-            chunks = self._batches.stream(
+            chunks = self._stream(
                 request.checkpoint,
                 self._zonos_request(request, prefix),
                 request.generated_prefix,

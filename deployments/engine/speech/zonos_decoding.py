@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from deployments.engine.batching.engine import BatchingEngine, NotFinite
-from deployments.engine.batching.stepping import Load, SteppingEngine
-from deployments.engine.speech.checkpoint_cache import CheckpointCache
-from deployments.engine.speech.checkpoint_files import CheckpointUnusable
+from deployments.engine.batching.stepping import Load
+from deployments.engine.speech.batched_checkpoints import BatchedCheckpoints, BatchSizes
 from deployments.engine.speech.zonos_files import ZonosFiles
 from deployments.engine.speech.zonos_protocol import CodeWindow, Waveform
 from models.zonos.codes import SAMPLES_PER_FRAME
@@ -102,13 +98,13 @@ class CodecBatch:
         return results
 
 
-class CodecEngine:
+class CodecEngine(BatchedCheckpoints[CodeWindow, Waveform, Dac]):
     """Serves the codec of every published Zonos checkpoint. For one event loop.
 
     Args:
         files: where checkpoints come from.
         settings: sizes.
-        on_load: called on the engine's thread whenever its load has changed.
+        on_load: see `BatchedCheckpoints`.
     """
 
     def __init__(
@@ -119,30 +115,8 @@ class CodecEngine:
     ) -> None:
         self._files = files
         self._settings = settings
-        self._loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="codec-loader")
-        self._engine: SteppingEngine[CodeWindow, Waveform] = SteppingEngine(
-            "codec", BatchingEngine(settings.max_waiting), on_load
-        )
-        self._checkpoints: CheckpointCache[Dac] = CheckpointCache(
-            self._load, self._engine.remove_group, settings.max_checkpoints, settings.max_waiting
-        )
-
-    @property
-    def load(self) -> Load:
-        return self._engine.load
-
-    @property
-    def is_alive(self) -> bool:
-        return self._engine.is_alive
-
-    def stop(self) -> None:
-        """End the engine's thread."""
-        self._engine.stop()
-
-    async def preload(self, checkpoint: str) -> None:
-        """Load a checkpoint before it is asked for."""
-        async with self._checkpoints.lease(checkpoint):
-            pass
+        sizes = BatchSizes(settings.max_batch, settings.max_waiting, settings.max_checkpoints)
+        super().__init__("codec", sizes, on_load=on_load)
 
     async def decode(self, window: CodeWindow) -> Waveform:
         """(samples,) float32 of the frames that are to be heard; leaving drops the window.
@@ -152,20 +126,12 @@ class CodecEngine:
             CheckpointUnusable: its weights can't be served, or compute what is no sound.
             ValueError: codes or places out of range.
         """
-        async with self._checkpoints.lease(window.checkpoint):
-            stream = self._engine.stream(window.checkpoint, window, priority=window.priority)
-            try:
-                async with aclosing(stream) as chunks:
-                    (waveform,) = (await anext(chunks)).tokens
-            except NotFinite as error:
-                raise CheckpointUnusable(f"checkpoint {window.checkpoint}: {error}") from error
+        async with self._lease(window.checkpoint):
+            stream = self._stream(window.checkpoint, window, priority=window.priority)
+            async with aclosing(stream) as chunks:
+                (waveform,) = (await anext(chunks)).tokens
             return waveform
 
-    async def _load(self, name: str) -> Dac:
-        loop = asyncio.get_running_loop()
-        dac = await loop.run_in_executor(
-            self._loader, self._files.codec, name, self._settings.dtype
-        )
-        max_batch = self._settings.max_batch
-        self._engine.add_group(name, CodecBatch(dac, max_batch), max_batch)
-        return dac
+    def _new_batch(self, name: str) -> tuple[Dac, CodecBatch]:
+        dac = self._files.codec(name, self._settings.dtype)
+        return dac, CodecBatch(dac, self._settings.max_batch)
