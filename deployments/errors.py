@@ -33,6 +33,7 @@
     ├── GenerationFailed          500  a stage gave no usable result
     ├── DamagedRecord             500  a stored voice, persona, character or job can't be read
     ├── JobAbandoned              500  whoever ran the job died, again and again
+    ├── ExternalModelRefused      502  the external language model did not accept the request
     ├── NotReady                  503  a stage is not up, or was lost beyond repair
     └── DeadlineExceeded          504
 
@@ -249,6 +250,12 @@ class DamagedRecord(SpeechError):
 class JobAbandoned(SpeechError):
     slug = "job-abandoned"
     title = "The job was given up"
+
+
+class ExternalModelRefused(SpeechError):
+    status = 502
+    slug = "external-model-refused"
+    title = "The external language model did not accept the request"
 
 
 class NotReady(SpeechError):

@@ -27,6 +27,7 @@ from deployments.engine.persona.protocol import (
     EngineBusy,
     EngineError,
     EngineLost,
+    ExternalRefused,
     LineEvent,
     LineRequest,
     LineTimeout,
@@ -36,6 +37,7 @@ from deployments.engine.persona.protocol import (
 from deployments.errors import (
     DamagedRecord,
     DeadlineExceeded,
+    ExternalModelRefused,
     GenerationFailed,
     InvalidInput,
     NotReady,
@@ -104,6 +106,8 @@ def to_speech_error(error: EngineError | SceneError | StorageUnavailable) -> Spe
             return GenerationFailed(detail)
         case LineTimeout():
             return DeadlineExceeded(detail)
+        case ExternalRefused():
+            return ExternalModelRefused(detail)
     return NotReady(detail, {"retry_after_s": 5})
 
 
@@ -139,9 +143,10 @@ class PersonaLLM:
         external_timeout_s: float,
         external_fallback: bool,
     ) -> None:
-        self._personas = personas[:max_adapters]
+        self._unprepared = personas[:max_adapters]
         self._num_slots = num_slots
         self._warming: asyncio.Task[None] | None = None
+        self._is_warm = False
         self._external: PersonaEngine | None = None
         if external is not None:
             self._external = OpenAIEngine(
@@ -168,9 +173,10 @@ class PersonaLLM:
 
     async def ready(self) -> bool:
         """Whether the model is loaded and the personas' prompts are prepared."""
-        if self._warming is None:
+        if self._warming is None or (self._warming.done() and self._unprepared):
             self._warming = asyncio.create_task(self._warm())
-        await asyncio.shield(self._warming)
+        if not self._is_warm:
+            await asyncio.shield(self._warming)
         return self._engine.health().is_ready or self._fallback is not None
 
     async def stats(self) -> StageStats:
@@ -212,7 +218,7 @@ class PersonaLLM:
         except EngineLost as error:
             if has_begun or self._fallback is None or request.llm == "external":
                 raise
-            logger.warning("the external language model answers: %s", error)
+            logger.warning("%s: the external language model answers: %s", request.request_id, error)
         async with aclosing(self._fallback.generate(request)) as events:
             async for event in events:
                 yield event
@@ -225,12 +231,18 @@ class PersonaLLM:
         return self._external
 
     async def _warm(self) -> None:
-        for persona in self._personas:
+        """Prepare the personas; those that the storage keeps back are tried again later on."""
+        for persona in list(self._unprepared):
             try:
                 await self._engine.warm(persona)
+            except StorageUnavailable as error:
+                logger.warning("not prepared yet: %s: %s", persona.ref, error)
+                continue
             # Its own requests will say so; those of the others find them prepared.
-            except (EngineError, StorageUnavailable) as error:
+            except EngineError as error:
                 logger.error("not prepared: %s: %s", persona.ref, error)
+            self._unprepared.remove(persona)
+        self._is_warm = True
 
     def __del__(self) -> Awaitable[None] | None:
         """Serve awaits it when it stops a replica, so that vLLM's process ends with it.

@@ -13,6 +13,8 @@ from deployments.errors import UnknownJob
 _JOB_ID = re.compile(r"job_([0-9a-f]{12})([0-9a-f]{20})")
 _MIRRORED = re.compile(r"[0-9a-f]{32}")
 _LARGEST = (1 << 128) - 1
+# A seed that comes back from JSON as it went: every reader has its numbers up to here.
+_SEED_BITS = 53
 
 
 def new_job_id() -> str:
@@ -69,7 +71,7 @@ def folder_of(job_id: str) -> str:
 
 def seed_of(job_id: str) -> int:
     """The seed of a job whose caller named none: every attempt of the job draws the same."""
-    return int(job_id[-16:], 16) >> 1
+    return int(job_id[-16:], 16) >> 64 - _SEED_BITS
 
 
 def voice_id_of(job_id: str) -> str:

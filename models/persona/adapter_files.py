@@ -130,12 +130,14 @@ class AdapterFiles:
     def _find(self, folder: str, ref: str) -> tuple[ObjectStore, Persona]:
         for layer in self._layers:
             try:
-                content = _read(layer, f"{folder}/persona.json", MAX_FILE_BYTES)
-                return layer, Persona.from_json(content)
+                persona = Persona.from_json(_read(layer, f"{folder}/persona.json", MAX_FILE_BYTES))
             except ObjectNotFound:
                 continue
             except PersonaError as error:
                 raise AdapterError(f"persona {ref} can't be read: {error}") from error
+            if persona.ref != ref:
+                raise AdapterError(f"persona {ref} calls itself {persona.ref}")
+            return layer, persona
         raise AdapterError(f"persona {ref} is not stored")
 
 

@@ -17,6 +17,8 @@ _UNSPOKEN = re.compile(r"[\"“”„‘’「」『』«»*_`\N{REPLACEMENT CHA
 _ASIDE = re.compile(r"\([^()]*\)")
 _SENTENCE_END = re.compile(r"[.!?…~]+(?=\s|$)")
 _HAS_WORD = re.compile(r"[^\W_]")
+# Characters read for each that may be spoken; more of them are quotes and asides without a line.
+_RAW_PER_CHAR = 8
 
 
 class LineCleaner:
@@ -28,6 +30,8 @@ class LineCleaner:
 
     The first sentence is released word by word. A later one is released when it is complete,
     because a line that grows too long is ended after its last whole sentence.
+
+    A model that writes on without a line is ended as one whose line is too long.
 
     Args:
         stop: strings that end the line; they are not part of it.
@@ -41,6 +45,7 @@ class LineCleaner:
         self._stop = tuple(stop)
         self._names = tuple("".join(name.split()) for name in speaker_names)
         self._max_chars = max_chars
+        self._max_raw_chars = _RAW_PER_CHAR * max_chars
         self._raw = ""
         self._released = ""
         self._finish_reason: FinishReason | None = None
@@ -69,7 +74,8 @@ class LineCleaner:
         """Add a piece of the model's output; return what can be released for sure."""
         if self._finish_reason is not None:
             return ""
-        self._raw = (self._raw + piece).lstrip()
+        # One more than the bound, however it is cut into pieces.
+        self._raw = (self._raw + piece).lstrip()[: self._max_raw_chars + 1]
         cut = min((idx for stop in self._stop if (idx := self._raw.find(stop)) >= 0), default=-1)
         if cut >= 0:
             self._raw = self._raw[:cut]
@@ -77,7 +83,7 @@ class LineCleaner:
             line = self._clean(self._raw, is_whole=True)
         else:
             line = self._clean(self._without_partial_stop(), is_whole=False)
-        if len(line) > self._max_chars:
+        if len(line) > self._max_chars or len(self._raw) > self._max_raw_chars:
             self._finish_reason = "length"
         if self._finish_reason is not None:
             return ""

@@ -19,7 +19,7 @@ from deployments.engine.persona.protocol import (
     TextDelta,
 )
 from models.persona.persona import Persona, Sampling
-from models.persona.scene import Scene
+from models.persona.scene import Scene, Turn
 from models.persona.speech_level import level_of
 from tests.unit.persona.adapters import lora_weights, publish_adapter
 from tests.unit.persona.personas import make_persona
@@ -106,7 +106,7 @@ def test_a_reader_who_leaves_frees_the_slot(stage: Stage) -> None:
     async def act() -> None:
         async with aclosing(stage.engine.generate(endless)) as events:
             await anext(events)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while stage.engine.health().num_running:
                 await asyncio.sleep(0.01)
 
@@ -142,23 +142,71 @@ def test_a_line_ends_before_its_stop_string(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "error_class", "reason"),
+    ("name", "changes", "error_class", "reason"),
     [
-        ({"info": {"base_revision": "other"}}, BaseModelMismatch, "trained on revision other"),
-        ({"serves_in": ("bfloat16",)}, AdapterRefused, "computes in float32"),
-        ({"config": {"bias": "all"}}, AdapterRefused, "bias is 'all'"),
-        ({"seed": 0}, AdapterRefused, "the model has 64"),  # made for the narrower tiny model
+        (
+            "foreign",
+            {"info": {"base_revision": "other"}},
+            BaseModelMismatch,
+            "trained on revision other",
+        ),
+        ("coarse", {"serves_in": ("bfloat16",)}, AdapterRefused, "computes in float32"),
+        ("biased", {"config": {"bias": "all"}}, AdapterRefused, "bias is 'all'"),
+        # Made for the narrower tiny model.
+        ("narrow", {"weights": lora_weights(0)}, AdapterRefused, "the model has 64"),
     ],
 )
 def test_an_adapter_that_does_not_fit_is_refused(
-    stage: Stage, changes: dict[str, Any], error_class: type[EngineError], reason: str
+    stage: Stage, name: str, changes: dict[str, Any], error_class: type[EngineError], reason: str
 ) -> None:
-    weights = {} if "seed" in changes else {"weights": _weights(3)}
-    name = f"bad-{stage.name}-{abs(hash(reason)) % 10**8}"
-    persona = publish_adapter(stage.root, make_persona(persona_id=name), **(weights | changes))
+    persona = publish_adapter(
+        stage.root,
+        make_persona(persona_id=f"{name}-{stage.name}"),
+        **({"weights": _weights(3)} | changes),
+    )
 
     with pytest.raises(error_class, match=reason):
         stage.runner.run(line(stage, request(persona)))
+
+
+def test_an_adapter_that_overflows_ends_no_line_but_its_own(stage: Stage) -> None:
+    huge = publish_adapter(
+        stage.root,
+        make_persona(persona_id=f"huge-{stage.name}", instruction=stage.personas[1].instruction),
+        weights=lora_weights(1, tiny_model(hidden_size=64, head_dim=32), scale=1e30),
+    )
+    other = request(stage.personas[1])
+    alone = stage.runner.run(line(stage, other)).text
+
+    async def act() -> str:
+        beside = asyncio.create_task(line(stage, other))
+        for seed in range(3):
+            with pytest.raises(AdapterRefused, match="computes is no number"):
+                await line(stage, request(huge, seed))
+        return (await beside).text
+
+    assert stage.runner.run(act()) == alone
+    assert stage.runner.run(line(stage, other)).text == alone
+    assert stage.engine.health().is_ready
+
+
+@pytest.mark.parametrize(("no_repeat_tokens", "is_again"), [(0, True), (3, False)])
+def test_a_character_does_not_say_again_what_it_has_said(
+    stage: Stage, no_repeat_tokens: int, is_again: bool
+) -> None:
+    likeliest = Sampling(temperature=0.0, max_new_tokens=24, no_repeat_tokens=no_repeat_tokens)
+
+    async def act() -> tuple[str, str]:
+        first = await line(stage, request(stage.personas[1], sampling=likeliest))
+        # The newest turn is too long to be remembered, so nothing of the history is read.
+        history = (Turn("character", first.text), Turn("character", "가" * 300))
+        again = await line(stage, request(stage.personas[1], sampling=likeliest, history=history))
+        assert again.num_prompt_tokens == first.num_prompt_tokens
+        return first.text, again.text
+
+    first, again = stage.runner.run(act())
+
+    assert (first == again) is is_again
 
 
 def test_a_prompt_that_is_too_long_is_refused(stage: Stage) -> None:

@@ -18,6 +18,7 @@ from deployments.engine.persona.protocol import (
     LineRequest,
     LineTimeout,
     empty_line_detail,
+    seeds_of,
 )
 from deployments.engine.persona.runner import Runner
 from deployments.engine.persona.sequence import Sequence
@@ -153,7 +154,7 @@ class LineBatch:
             return Written("", LineTimeout(f"no word within {waited_s:.0f} s"))
         if line.seed != request.seed:
             return Written("", EmptyLine(empty_line_detail(request)))
-        line.seed += 1
+        _, line.seed = seeds_of(request)
         line.sequence = self._writer.start(request, line.seed, line.job.adapter)
         return Written("")
 

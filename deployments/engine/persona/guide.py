@@ -7,8 +7,9 @@ slips into narration. The guide changes the logits of one line before each draw:
   line never draws a polite ending; the line may end only after a sentence mark;
 - ending pressure: once a sentence is long, its endings gain with every further token, the idea of
   transformers' `ExponentialDecayLengthPenalty`;
-- no repeats: a run of tokens of the character sheet, an example or the line is not drawn again;
-  the scene's own words may be, for a line often takes them up.
+- no repeats: a run of tokens of the character sheet, an example, an earlier line of the dialogue
+  or the line itself is not drawn again; the scene's own words may be, for a line often takes them
+  up.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class LineGuide:
 
     Args:
         speech_level: None leaves the level to the model.
-        prefix_ids: token ids of character sheet and examples; runs of them are not repeated.
+        known_ids: token ids of texts of which no run is repeated.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class LineGuide:
         *,
         speech_level: SpeechLevel | None,
         sampling: Sampling,
-        prefix_ids: Sequence[int],
+        known_ids: Sequence[Sequence[int]],
     ) -> None:
         self._choices = choices
         self._level = speech_level
@@ -56,9 +57,8 @@ class LineGuide:
         self._line_ids: list[int] = []
         self._followers: defaultdict[tuple[int, ...], set[int]] = defaultdict(set)
         if self._context_size > 0:
-            for end in range(self._context_size, len(prefix_ids)):
-                context = tuple(prefix_ids[end - self._context_size : end])
-                self._followers[context].add(prefix_ids[end])
+            for token_ids in known_ids:
+                self._note_runs(token_ids)
 
     def observe(self, idx: int) -> None:
         """Take note of the choice that was drawn."""
@@ -77,6 +77,11 @@ class LineGuide:
             self._keep_level(adjusted, text, self._level)
         adjusted[self._repeats()] = -torch.inf
         return adjusted
+
+    def _note_runs(self, token_ids: Sequence[int]) -> None:
+        for end in range(self._context_size, len(token_ids)):
+            context = tuple(token_ids[end - self._context_size : end])
+            self._followers[context].add(token_ids[end])
 
     def _press(self, logits: Tensor) -> None:
         excess = self._num_sentence_tokens - self._sentence_tokens

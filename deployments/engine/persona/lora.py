@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from models.persona.adapter_files import Adapter, AdapterError
 
@@ -23,9 +24,17 @@ class BoundAdapter:
     pairs: Mapping[str, tuple[Tensor, Tensor]]
 
 
-def linear_layers(model: nn.Module) -> dict[str, nn.Linear]:
-    """The layers an adapter may add to, by their paths in the model."""
-    return {path: layer for path, layer in model.named_modules() if isinstance(layer, nn.Linear)}
+def linear_layers(model: PreTrainedModel) -> dict[str, nn.Linear]:
+    """The layers an adapter may add to, by their paths in the model.
+
+    The output projection is none of them: only its rows that a line may need are computed.
+    """
+    head = model.get_output_embeddings()
+    return {
+        path: layer
+        for path, layer in model.named_modules()
+        if isinstance(layer, nn.Linear) and layer is not head
+    }
 
 
 def require_fit(adapter: Adapter, layers: Mapping[str, nn.Linear]) -> None:
@@ -35,6 +44,12 @@ def require_fit(adapter: Adapter, layers: Mapping[str, nn.Linear]) -> None:
         AdapterError: a layer is not in the model, has another shape, or lacks its pair.
     """
     modules = adapter.info.target_modules
+    names = {path.rpartition(".")[2] for path in layers}
+    if unknown := sorted(set(modules) - names):
+        raise AdapterError(
+            f"adapter of {adapter.ref} adds to {unknown[0]}; served are those that add to "
+            f"{', '.join(sorted(names))}"
+        )
     wanted = {path for path in layers if path.rpartition(".")[2] in modules}
     if missing := sorted(wanted - adapter.layers.keys()):
         raise AdapterError(f"adapter of {adapter.ref}: nothing is given for {missing[0]}")
@@ -55,10 +70,10 @@ class AdaptedLayers:
     The model's weights stay as they are. For one thread.
 
     Args:
-        model: gains a hook on every linear layer.
+        model: gains a hook on each of its `linear_layers`.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         self._layers = linear_layers(model)
         self._rows: Sequence[BoundAdapter | None] = ()
         for path, layer in self._layers.items():

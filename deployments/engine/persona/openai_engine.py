@@ -6,36 +6,29 @@ adapter can't travel. The address and its key come from the environment of the s
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from typing import Literal
 
 import openai
-from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+from openai.types.chat import ChatCompletionMessageParam
 from pydantic import SecretStr
 
 from deployments.engine.persona.protocol import (
-    EmptyLine,
     EngineBusy,
     EngineHealth,
     EngineLost,
     ExternalRefused,
-    LineDone,
     LineEvent,
     LineRequest,
     LineTimeout,
-    TextDelta,
-    empty_line_detail,
 )
-from models.persona.line import Format, LineCleaner
+from deployments.engine.persona.tries import LineTry, written
 from models.persona.persona import Persona
 from models.persona.scene import Turn
 
-_NUM_TRIES = 2
 _MAX_HISTORY_CHARS = 8000
 _CONNECT_TIMEOUT_S = 5.0
 # Said to the model after the character sheet, which is written for models that know the template.
@@ -78,19 +71,13 @@ class OpenAIEngine:
 
     async def generate(self, request: LineRequest) -> AsyncGenerator[LineEvent, None]:
         """See `PersonaEngine.generate`."""
-        arrived_s = time.monotonic()
         with self._counted(), self._refusals():
-            for seed in range(request.seed, request.seed + _NUM_TRIES):
-                line = _Line(request, seed, arrived_s)
-                async with aclosing(self._write(line)) as texts:
-                    async for text in texts:
-                        yield TextDelta(text)
-                if not line.cleaner.is_empty:
-                    yield line.done()
-                    return
-                if line.cleaner.finish_reason == "time":
-                    raise LineTimeout(f"no word within {self._max_line_s:.0f} s")
-            raise EmptyLine(empty_line_detail(request))
+            line_events = written(
+                request, self._pieces, arrived_s=time.monotonic(), max_line_s=self._max_line_s
+            )
+            async with aclosing(line_events) as events:
+                async for event in events:
+                    yield event
 
     async def warm(self, persona: Persona) -> None:
         """Nothing is kept here."""
@@ -104,45 +91,23 @@ class OpenAIEngine:
         self._is_closed = True
         await self._client.close()
 
-    async def _write(self, line: _Line) -> AsyncGenerator[str, None]:
-        """Texts of a line as they become certain; leaving the iterator ends the request."""
-        sampling = line.request.sampling or line.request.persona.sampling
+    async def _pieces(self, line: LineTry) -> AsyncGenerator[str, None]:
+        """What the server says; leaving the iterator ends the request."""
+        remembered = _remembered(line.request)
+        line.num_history_turns = len(remembered)
         # The bound on tokens has several names among servers; the line is bounded by leaving.
-        # The client's own limit begins anew with its second try, and leaves out the wait before it.
-        async with asyncio.timeout(self._max_line_s):
-            reply = await self._client.chat.completions.create(
-                model=self._model,
-                messages=list(_messages(line.request)),
-                stream=True,
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                seed=line.seed,
-            )
+        reply = await self._client.chat.completions.create(
+            model=self._model,
+            messages=list(_messages(line.request, remembered)),
+            stream=True,
+            temperature=line.sampling.temperature,
+            top_p=line.sampling.top_p,
+            seed=line.seed,
+        )
         async with reply:
-            async for piece in self._in_time(aiter(reply), line.started_s):
-                if text := line.take(piece):
-                    yield text
-                if line.cleaner.finish_reason is not None:
-                    return
-            if text := line.end("stop"):
-                yield text
-
-    async def _in_time(
-        self, chunks: AsyncIterator[ChatCompletionChunk], started_s: float
-    ) -> AsyncGenerator[str | None, None]:
-        """The texts of the chunks; None once the time for the line is over."""
-        while True:
-            left_s = started_s + self._max_line_s - time.monotonic()
-            try:
-                async with asyncio.timeout(left_s):
-                    chunk = await anext(chunks)
-            except StopAsyncIteration:
-                return
-            except TimeoutError:
-                yield None
-                return
-            if chunk.choices:
-                yield chunk.choices[0].delta.content or ""
+            async for chunk in reply:
+                if chunk.choices:
+                    yield chunk.choices[0].delta.content or ""
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -159,7 +124,7 @@ class OpenAIEngine:
         """Say in the engine's words what the client raises; a reply's body may repeat the key."""
         try:
             yield
-        except (openai.APITimeoutError, TimeoutError):
+        except openai.APITimeoutError:
             raise LineTimeout("the external language model did not answer in time") from None
         except openai.RateLimitError:
             raise EngineBusy("the external language model has too much to do") from None
@@ -175,66 +140,15 @@ class OpenAIEngine:
             raise EngineLost("the external language model answers with what is no JSON") from None
 
 
-class _Line:
-    """One try at a line."""
-
-    def __init__(self, request: LineRequest, seed: int, arrived_s: float) -> None:
-        sampling = request.sampling or request.persona.sampling
-        self.request = request
-        self.seed = seed
-        self.started_s = time.monotonic()
-        self._arrived_s = arrived_s
-        self._first_text_s = 0.0
-        self.cleaner = LineCleaner(
-            stop=request.persona.stop,
-            speaker_names=request.persona.speaker_names,
-            max_chars=sampling.max_line_chars,
-        )
-
-    def take(self, piece: str | None) -> str:
-        """Add a piece, or None for the end of the time; the text that became certain by it."""
-        if piece is None:
-            return self.end("time")
-        text = self.cleaner.feed(piece)
-        if self.cleaner.finish_reason is not None:
-            text += self.cleaner.finish()
-        return self._noted(text)
-
-    def end(self, reason: Literal["stop", "time"]) -> str:
-        """The rest of the line."""
-        return self._noted(self.cleaner.finish(reason))
-
-    def _noted(self, text: str) -> str:
-        if text:
-            self._first_text_s = self._first_text_s or time.monotonic() - self.started_s
-        return text
-
-    def done(self) -> LineDone:
-        """How the line ended; tokens are counted elsewhere, and are 0 here."""
-        is_second = self.seed != self.request.seed
-        repaired: Format = "repaired" if self.cleaner.is_repaired else "kept"
-        return LineDone(
-            text=self.cleaner.text,
-            finish_reason=self.cleaner.finish_reason or "stop",
-            format="asked_again" if is_second else repaired,
-            seed=self.seed,
-            num_prompt_tokens=0,
-            num_cached_tokens=0,
-            num_new_tokens=0,
-            num_history_turns=len(_remembered(self.request)),
-            queued_s=self.started_s - self._arrived_s,
-            first_text_s=self._first_text_s,
-            total_s=time.monotonic() - self.started_s,
-        )
-
-
-def _messages(request: LineRequest) -> Iterator[ChatCompletionMessageParam]:
+def _messages(
+    request: LineRequest, remembered: Sequence[Turn]
+) -> Iterator[ChatCompletionMessageParam]:
     persona = request.persona
     yield {"role": "system", "content": f"{persona.instruction}\n{_FORM}"}
     for example in persona.examples:
         yield {"role": "user", "content": example.to_input()}
         yield {"role": "assistant", "content": example.line}
-    for turn in _remembered(request):
+    for turn in remembered:
         if turn.role == "user":
             yield {"role": "user", "content": turn.text}
         else:

@@ -13,11 +13,16 @@ from models.persona.prompt import build_prompt, prompt_prefix
 
 @dataclass(frozen=True)
 class PromptIds:
-    """`prefix_ids` depend on the persona alone and begin with the token that begins every text."""
+    """`prefix_ids` depend on the persona alone and begin with the token that begins every text.
+
+    `said_ids` are the character's earlier lines, one by one, those included that are left out of
+    the prompt.
+    """
 
     prefix: str
     prefix_ids: list[int]
     suffix_ids: list[int]
+    said_ids: list[list[int]]
     num_history_turns: int
 
 
@@ -67,7 +72,8 @@ class PromptEncoder:
         prefix_ids = self.prefix_ids(request.persona)
         suffix_ids = self._encode(prompt.suffix)
         self._require_room(len(prefix_ids) + len(suffix_ids), "the prompt has")
-        return PromptIds(prompt.prefix, prefix_ids, suffix_ids, prompt.num_history_turns)
+        said_ids = [self._encode(turn.text) for turn in request.history if turn.role == "character"]
+        return PromptIds(prompt.prefix, prefix_ids, suffix_ids, said_ids, prompt.num_history_turns)
 
     def _require_room(self, num_tokens: int, what: str) -> None:
         if num_tokens > self._max_prompt_tokens:

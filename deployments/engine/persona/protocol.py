@@ -61,6 +61,9 @@ class LineTimeout(EngineError):
 
 Llm = Literal["local", "external"]
 
+NUM_SEEDS = 2**63
+"""Seeds are below it, as the public API promises."""
+
 
 @dataclass(frozen=True)
 class LineRequest:
@@ -71,7 +74,7 @@ class LineRequest:
         persona: who speaks; its template, examples and stop strings shape the prompt.
         scene: what the character reacts to, with its stage direction.
         history: earlier turns, oldest first; the engine leaves out the oldest that do not fit.
-        seed: the same request with the same seed gives the same line.
+        seed: 0 to 2**63 - 1; the same request with the same seed gives the same line.
         sampling: replaces the persona's own.
         llm: `external` asks the OpenAI-compatible server that is configured.
         priority: whether somebody listens; changes nothing about the line.
@@ -85,6 +88,11 @@ class LineRequest:
     sampling: Sampling | None = None
     llm: Llm = "local"
     priority: Priority = "interactive"
+
+
+def seeds_of(request: LineRequest) -> tuple[int, int]:
+    """The request's own seed and the second try's, which a caller may name as well."""
+    return request.seed, (request.seed + 1) % NUM_SEEDS
 
 
 def empty_line_detail(request: LineRequest) -> str:

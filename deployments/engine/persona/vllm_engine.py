@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from torch import nn
@@ -28,31 +27,24 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from deployments.engine.batching.priority import Priority
 from deployments.engine.batching.scheduler import QueueFull
 from deployments.engine.persona.adapter_check import require_servable
+from deployments.engine.persona.adapter_copies import AdapterCopies
 from deployments.engine.persona.lora import linear_layers, require_fit
 from deployments.engine.persona.prompt_ids import PromptEncoder, PromptIds
 from deployments.engine.persona.protocol import (
     AdapterRefused,
-    EmptyLine,
     EngineBusy,
     EngineHealth,
     EngineLost,
-    LineDone,
     LineEvent,
     LineRequest,
-    LineTimeout,
-    TextDelta,
-    empty_line_detail,
 )
-from deployments.engine.persona.vllm_guide import LineLogits, guide_args
+from deployments.engine.persona.slots import Slots
+from deployments.engine.persona.tries import LineTry, written
+from deployments.engine.persona.vllm_guide import LineLogits, guide_args, no_number_id
 from deployments.engine.speech.checkpoint_cache import CheckpointCache
 from models.persona.adapter_files import Adapter, AdapterError, AdapterFiles
-from models.persona.line import Format, LineCleaner
-from models.persona.persona import Persona, Sampling
-from models.persona.scene import Scene
+from models.persona.persona import Persona
 
-_NUM_TRIES = 2
-# vLLM takes the lowest first.
-_PRIORITIES: tuple[Priority, ...] = ("interactive", "batch")
 # Ranks that vLLM has memory layouts for.
 _LORA_RANKS = (8, 16, 32, 64, 128, 256)
 
@@ -97,25 +89,25 @@ class VllmEngine:
         self._base_model = base_model
         self._base_revision = base_revision
         self._precision = precision
-        self._max_lines = num_slots + max_waiting
-        self._num_slots = num_slots
+        self._max_waiting = max_waiting
         self._max_lora_rank = max_lora_rank
         self._max_line_s = max_line_s
         self._files = adapters
-        self._folder = TemporaryDirectory(prefix="adapters-")
-        self._new_ids = itertools.count(1)
+        self._copies = AdapterCopies()
+        self._numbers = itertools.count(1)  # of requests and adapters, which vLLM numbers from 1
         self._adapter_ids: dict[str, int] = {}
         self._unloaded: list[int] = []
         self._loading = asyncio.Lock()
-        self._request_ids = itertools.count()
         self._adapters: CheckpointCache[LoRARequest] = CheckpointCache(
-            self._load_adapter, self._unload_adapter, max_adapters, self._max_lines
+            self._load_adapter, self._unload_adapter, max_adapters, max_waiting
         )
-        self._num_lines = 0
+        self._slots = Slots(num_slots, max_waiting)
         self._is_closed = False
         self._layers = _layers_of(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self._no_number_id = no_number_id(tokenizer)
         self._prompts = PromptEncoder(
-            AutoTokenizer.from_pretrained(folder, local_files_only=True),
+            tokenizer,
             max_prompt_tokens=max_prompt_tokens,
             max_history_tokens=max_history_tokens,
         )
@@ -125,7 +117,6 @@ class VllmEngine:
                 dtype=precision,
                 max_model_len=max_prompt_tokens + 512,
                 max_num_seqs=num_slots,
-                scheduling_policy="priority",
                 enable_lora=True,
                 # One slot stays empty: on CPUs vLLM 0.29 computes rows without an adapter with
                 # the weights of the last slot (index -1 in its `torch_ops`).
@@ -145,84 +136,98 @@ class VllmEngine:
     async def generate(self, request: LineRequest) -> AsyncGenerator[LineEvent, None]:
         """See `PersonaEngine.generate`."""
         arrived_s = time.monotonic()
-        with self._refusals(), self._counted():
+        with self._refusals():
             prompt = self._prompts.encode(request)
-            async with self._lent_adapter(request.persona) as adapter:
-                for seed in range(request.seed, request.seed + _NUM_TRIES):
-                    line = _Line(request, prompt, seed, arrived_s, self._max_line_s)
-                    async with aclosing(self._write(line, adapter)) as texts:
-                        async for text in texts:
-                            yield TextDelta(text)
-                    if not line.cleaner.is_empty:
-                        yield line.done()
-                        return
-                    if line.cleaner.finish_reason == "time":
-                        raise LineTimeout(f"no word within {self._max_line_s:.0f} s")
-                raise EmptyLine(empty_line_detail(request))
+            async with self._place(request.persona, request.priority) as adapter:
+                line_events = written(
+                    request,
+                    lambda line: self._pieces(line, prompt, adapter),
+                    arrived_s=arrived_s,
+                    max_line_s=self._max_line_s,
+                )
+                async with aclosing(line_events) as events:
+                    async for event in events:
+                        yield event
 
     async def warm(self, persona: Persona) -> None:
         """See `PersonaEngine.warm`."""
         with self._refusals():
-            prompt = self._prompts.encode(LineRequest("warm", persona, Scene("…")))
-            async with self._lent_adapter(persona) as adapter:
-                await self._read(prompt.prefix_ids, adapter)
+            token_ids = self._prompts.prefix_ids(persona)
+            async with self._place(persona, "interactive") as adapter:
+                await self._read(token_ids, adapter)
 
     def health(self) -> EngineHealth:
         """See `PersonaEngine.health`."""
         return EngineHealth(
             is_ready=not self._is_closed and not self._llm.errored,
             base_model=self._base_model,
-            num_running=min(self._num_lines, self._num_slots),
-            num_waiting=max(self._num_lines - self._num_slots, 0),
+            num_running=self._slots.num_running,
+            num_waiting=self._slots.num_waiting,
         )
 
     async def close(self) -> None:
         """See `PersonaEngine.close`."""
         self._is_closed = True
         self._llm.shutdown()
-        self._folder.cleanup()
+        self._copies.close()
 
-    async def _write(self, line: _Line, adapter: LoRARequest | None) -> AsyncGenerator[str, None]:
-        """Texts of a line as they become certain; leaving the iterator aborts it."""
-        prompt = TokensPrompt(prompt_token_ids=line.prompt.prefix_ids + line.prompt.suffix_ids)
+    async def _pieces(
+        self, line: LineTry, prompt: PromptIds, adapter: LoRARequest | None
+    ) -> AsyncGenerator[str, None]:
+        """What the model says; leaving the iterator aborts it."""
+        line.num_prompt_tokens = len(prompt.prefix_ids) + len(prompt.suffix_ids)
+        line.num_history_turns = prompt.num_history_turns
         outputs = self._llm.generate(
-            prompt,
-            line.params(),
-            f"line-{next(self._request_ids)}",
+            TokensPrompt(prompt_token_ids=prompt.prefix_ids + prompt.suffix_ids),
+            self._params(line, prompt),
+            self._name(line.request.request_id),
             lora_request=adapter,
-            priority=_PRIORITIES.index(line.priority),
         )
         async with aclosing(outputs):
             async for output in outputs:
                 completion = output.outputs[0]
                 line.num_cached_tokens = output.num_cached_tokens or 0
                 line.num_new_tokens += len(completion.token_ids)
-                if text := line.take(completion.text, completion.finish_reason):
-                    yield text
-                if line.cleaner.finish_reason is not None:
-                    return
+                if completion.stop_reason == self._no_number_id:
+                    raise AdapterRefused(f"what {line.request.persona.ref} computes is no number")
+                if completion.finish_reason == "length":
+                    line.last_reason = "length"
+                yield completion.text
+
+    def _params(self, line: LineTry, prompt: PromptIds) -> SamplingParams:
+        """How vLLM is to draw; the guide does what it has no parameter for."""
+        return SamplingParams(
+            temperature=line.sampling.temperature,
+            top_p=line.sampling.top_p,
+            seed=line.seed,
+            max_tokens=line.sampling.max_new_tokens,
+            stop_token_ids=[self._no_number_id],
+            output_kind=RequestOutputKind.DELTA,
+            extra_args=guide_args(line.request.persona, line.sampling, prompt),
+        )
+
+    def _name(self, request_id: str) -> str:
+        """What vLLM calls a request; the caller's id alone may come twice."""
+        return f"{request_id}-{next(self._numbers)}"
 
     async def _read(self, token_ids: list[int], adapter: LoRARequest | None) -> None:
         """Have vLLM keep what it computes for these tokens."""
         outputs = self._llm.generate(
             TokensPrompt(prompt_token_ids=token_ids),
             SamplingParams(max_tokens=1, detokenize=False),
-            f"warm-{next(self._request_ids)}",
+            self._name("warm"),
             lora_request=adapter,
         )
         async for _ in outputs:
             pass
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        if self._num_lines >= self._max_lines:
-            waiting = self._max_lines - self._num_slots
-            raise EngineBusy(f"{waiting} lines already wait to be written; try later")
-        self._num_lines += 1
-        try:
-            yield
-        finally:
-            self._num_lines -= 1
+    @asynccontextmanager
+    async def _place(
+        self, persona: Persona, priority: Priority
+    ) -> AsyncIterator[LoRARequest | None]:
+        """The persona's adapter, and a place among the lines that are written."""
+        async with self._lent_adapter(persona) as adapter, self._slots.taken(priority):
+            yield adapter
 
     @asynccontextmanager
     async def _lent_adapter(self, persona: Persona) -> AsyncIterator[LoRARequest | None]:
@@ -240,27 +245,35 @@ class VllmEngine:
             yield adapter
 
     async def _load_adapter(self, ref: str) -> LoRARequest:
-        request = await asyncio.to_thread(self._fetch_adapter, ref)
-        async with self._loading:
-            while self._unloaded:
-                await self._llm.remove_lora(self._unloaded.pop())
-            if not await self._llm.add_lora(request):
-                raise AdapterError(f"adapter of {ref}: vLLM did not take it")
-        self._adapter_ids[ref] = request.lora_int_id
+        number = next(self._numbers)
+        try:
+            folder = await asyncio.to_thread(self._copy_adapter, ref, number)
+            request = LoRARequest(ref, number, str(folder))
+            async with self._loading:
+                await self._remove_unloaded()
+                if not await self._llm.add_lora(request):
+                    raise AdapterError(f"adapter of {ref}: vLLM did not take it")
+        except BaseException:
+            self._copies.drop(number)
+            raise
+        self._adapter_ids[ref] = number
         return request
+
+    def _copy_adapter(self, ref: str, number: int) -> Path:
+        """Check an adapter and lay it where vLLM can read it."""
+        adapter = self._files.load(ref)
+        self._require_fit(adapter)
+        return self._copies.add(number, adapter)
 
     def _unload_adapter(self, ref: str) -> None:
         """It goes before the next one comes, for which it makes room."""
         self._unloaded.append(self._adapter_ids.pop(ref))
 
-    def _fetch_adapter(self, ref: str) -> LoRARequest:
-        """Check an adapter and lay it where vLLM can read it: this copy, and nothing beside it."""
-        adapter = self._files.load(ref)
-        self._require_fit(adapter)
-        folder = Path(self._folder.name) / ref
-        folder.mkdir(exist_ok=True)
-        adapter.save(folder)
-        return LoRARequest(ref, next(self._new_ids), str(folder))
+    async def _remove_unloaded(self) -> None:
+        while self._unloaded:
+            number = self._unloaded.pop()
+            await self._llm.remove_lora(number)
+            self._copies.drop(number)
 
     def _require_fit(self, adapter: Adapter) -> None:
         require_fit(adapter, self._layers)
@@ -278,84 +291,13 @@ class VllmEngine:
         try:
             yield
         except QueueFull as error:
-            raise EngineBusy(str(error)) from error
+            raise EngineBusy(
+                f"{self._max_waiting} lines already wait to be written; try later"
+            ) from error
         except AdapterError as error:
             raise AdapterRefused(str(error)) from error
         except EngineDeadError as error:
             raise EngineLost("the persona engine has died") from error
-
-
-class _Line:
-    """One try at a line."""
-
-    def __init__(
-        self,
-        request: LineRequest,
-        prompt: PromptIds,
-        seed: int,
-        arrived_s: float,
-        max_line_s: float,
-    ) -> None:
-        persona = request.persona
-        self._request = request
-        self._sampling: Sampling = request.sampling or persona.sampling
-        self._seed = seed
-        self._arrived_s = arrived_s
-        self._started_s = time.monotonic()
-        self._deadline_s = self._started_s + max_line_s
-        self._first_text_s = 0.0
-        self.prompt = prompt
-        self.priority = request.priority
-        self.num_cached_tokens = 0
-        self.num_new_tokens = 0
-        self.cleaner = LineCleaner(
-            stop=persona.stop,
-            speaker_names=persona.speaker_names,
-            max_chars=self._sampling.max_line_chars,
-        )
-
-    def params(self) -> SamplingParams:
-        """How vLLM is to draw; the guide does what it has no parameter for."""
-        sampling = self._sampling
-        return SamplingParams(
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            seed=self._seed,
-            max_tokens=sampling.max_new_tokens,
-            output_kind=RequestOutputKind.DELTA,
-            extra_args=guide_args(self._request.persona, sampling, len(self.prompt.prefix_ids)),
-        )
-
-    def take(self, piece: str, finish_reason: str | None) -> str:
-        """Add what vLLM wrote; the text that became certain by it."""
-        text = self.cleaner.feed(piece)
-        if self.cleaner.finish_reason is not None:
-            text += self.cleaner.finish()
-        elif finish_reason is not None:
-            text += self.cleaner.finish("length" if finish_reason == "length" else "stop")
-        elif time.monotonic() > self._deadline_s:
-            text += self.cleaner.finish("time")
-        if text:
-            self._first_text_s = self._first_text_s or time.monotonic() - self._started_s
-        return text
-
-    def done(self) -> LineDone:
-        """How the line ended."""
-        is_second = self._seed != self._request.seed
-        repaired: Format = "repaired" if self.cleaner.is_repaired else "kept"
-        return LineDone(
-            text=self.cleaner.text,
-            finish_reason=self.cleaner.finish_reason or "stop",
-            format="asked_again" if is_second else repaired,
-            seed=self._seed,
-            num_prompt_tokens=len(self.prompt.prefix_ids) + len(self.prompt.suffix_ids),
-            num_cached_tokens=self.num_cached_tokens,
-            num_new_tokens=self.num_new_tokens,
-            num_history_turns=self.prompt.num_history_turns,
-            queued_s=self._started_s - self._arrived_s,
-            first_text_s=self._first_text_s,
-            total_s=time.monotonic() - self._started_s,
-        )
 
 
 def _layers_of(folder: Path) -> dict[str, nn.Linear]:

@@ -19,6 +19,7 @@ from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
 
 from deployments.engine.persona.choices import Choices
 from deployments.engine.persona.guide import LineGuide
+from deployments.engine.persona.prompt_ids import PromptIds
 from deployments.engine.persona.sampler import penalize
 from models.persona.persona import Persona, Sampling, Script
 from models.persona.speech_level import SpeechLevel
@@ -29,14 +30,23 @@ _KEY = "baewoo_line"
 Guide = Callable[[list[int], list[int], Tensor], Tensor]
 
 
-def guide_args(persona: Persona, sampling: Sampling, num_prefix_tokens: int) -> dict[str, Any]:
+def no_number_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The token that ends a line for which no number is computed; no other line draws it.
+
+    vLLM draws from such logits as well, whatever comes, and a raised error would end its process.
+    """
+    return int(tokenizer.bos_token_id)
+
+
+def guide_args(persona: Persona, sampling: Sampling, prompt: PromptIds) -> dict[str, Any]:
     """`SamplingParams.extra_args` of a line; plain values, for they are sent as JSON is."""
     return {
         _KEY: {
             "script": persona.script,
             "speech_level": persona.speech_level,
             "sampling": asdict(sampling),
-            "num_prefix_tokens": num_prefix_tokens,
+            "num_prefix_tokens": len(prompt.prefix_ids),
+            "said_ids": prompt.said_ids,
         }
     }
 
@@ -66,6 +76,7 @@ class LineLogits(AdapterLogitsProcessor):  # type: ignore[misc]  # vLLM need not
             args["speech_level"],
             Sampling(**args["sampling"]),
             args["num_prefix_tokens"],
+            args["said_ids"],
         )
 
     def _choices_of(self, script: Script) -> Choices:
@@ -82,6 +93,7 @@ def _guide(
     speech_level: SpeechLevel | None,
     sampling: Sampling,
     num_prefix_tokens: int,
+    said_ids: list[list[int]],
 ) -> Guide:
     token_ids = torch.tensor(choices.token_ids)
     was_drawn = torch.zeros(len(choices.token_ids), dtype=torch.bool)
@@ -95,18 +107,21 @@ def _guide(
                 choices,
                 speech_level=speech_level,
                 sampling=sampling,
-                prefix_ids=prompt_ids[:num_prefix_tokens],
+                known_ids=[prompt_ids[:num_prefix_tokens], *said_ids],
             )
         for token_id in output_ids[num_observed:]:
             guide.observe(choices.idx_of[token_id])
             was_drawn[choices.idx_of[token_id]] = True
         num_observed = len(output_ids)
         text = str(tokenizer.decode(output_ids, skip_special_tokens=True))
-        adjusted = guide.adjust(logits[token_ids], text.rstrip("\N{REPLACEMENT CHARACTER}"))
+        given = logits[token_ids]
+        adjusted = guide.adjust(given, text.rstrip("\N{REPLACEMENT CHARACTER}"))
+        adjusted = penalize(adjusted, was_drawn, sampling.repetition_penalty)
         only_choices = torch.full_like(logits, -torch.inf)
-        only_choices[token_ids] = penalize(adjusted, was_drawn, sampling.repetition_penalty).to(
-            logits.dtype
-        )
+        if given.isfinite().all() and adjusted.isfinite().any():
+            only_choices[token_ids] = adjusted.to(logits.dtype)
+        else:
+            only_choices[no_number_id(tokenizer)] = 0.0
         return only_choices
 
     return adjust

@@ -81,7 +81,7 @@ class LineWriter:
                 choices,
                 speech_level=persona.speech_level,
                 sampling=sampling,
-                prefix_ids=prompt.prefix_ids,
+                known_ids=[prompt.prefix_ids, *prompt.said_ids],
             ),
             sampler=Sampler(sampling, seed, len(choices.token_ids)),
             cleaner=LineCleaner(

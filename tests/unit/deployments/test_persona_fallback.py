@@ -17,7 +17,7 @@ from deployments.errors import InvalidInput, NotReady
 from deployments.persona_llm import PersonaArgs, PersonaLLM
 from models.persona.persona import Persona
 from models.persona.scene import Scene
-from models.storage import AwsAccess
+from models.storage import AwsAccess, StorageUnavailable
 from tests.unit.persona.openai_server import Script, openai_server
 from tests.unit.persona.personas import make_persona
 from tests.unit.persona.tiny import tiny_model, tiny_tokenizer
@@ -93,6 +93,56 @@ def test_a_persona_that_cannot_be_served_keeps_no_other_waiting(
 
     assert is_ready and line
     assert "foreign@1 was made for huge" in caplog.text
+
+
+class _Forgetful:
+    """An engine that prepares what it is given, once the storage answers."""
+
+    def __init__(self, answers: list[bool]) -> None:
+        self._answers = iter(answers)
+        self.prepared: list[str] = []
+
+    async def warm(self, persona: Persona) -> None:
+        if not next(self._answers):
+            raise StorageUnavailable("no answer")
+        self.prepared.append(persona.persona_id)
+
+
+def test_a_persona_that_the_storage_kept_back_is_prepared_when_it_answers(folder: Path) -> None:
+    personas = [make_persona(persona_id="first"), make_persona(persona_id="second")]
+
+    async def act() -> tuple[list[bool], list[str]]:
+        stage = persona_llm(folder, None, personas)
+        engine = _Forgetful([False, True, False, True])
+        stage._engine.warm = engine.warm  # type: ignore[method-assign]
+        is_ready = []
+        for _ in range(4):
+            is_ready.append(await stage.ready())
+            assert stage._warming is not None
+            await stage._warming
+        await stop(stage)
+        return is_ready, engine.prepared
+
+    assert asyncio.run(act()) == ([True] * 4, ["second", "first"])
+
+
+def test_an_error_nobody_foresaw_is_told_and_tried_again(folder: Path) -> None:
+    async def act() -> list[str]:
+        stage = persona_llm(folder, None, [LOCAL.persona])
+        warm = stage._engine.warm
+        stage._engine.warm = _fail  # type: ignore[method-assign]
+        with pytest.raises(RuntimeError, match="odd"):
+            await stage.ready()
+        stage._engine.warm = warm  # type: ignore[method-assign]
+        is_ready = await stage.ready()
+        await stop(stage)
+        return [str(is_ready)]
+
+    assert asyncio.run(act()) == ["True"]
+
+
+async def _fail(persona: Persona) -> None:
+    raise RuntimeError("odd")
 
 
 def test_no_external_model_is_the_callers_error(folder: Path) -> None:

@@ -125,6 +125,11 @@ def _listed_config(folder: Path) -> None:
     (folder / "adapter_config.json").write_text("[]")
 
 
+def _renamed(folder: Path) -> None:
+    persona = folder / "persona.json"
+    persona.write_text(persona.read_text().replace('"tester"', '"other"'))
+
+
 def _broken_persona(folder: Path) -> None:
     (folder / "persona.json").write_text("{}")
 
@@ -137,6 +142,7 @@ def _broken_persona(folder: Path) -> None:
         (_endless_config, "has 65537 bytes; at most 65536 are read"),
         (_listed_config, "holds a list"),
         (_broken_persona, "persona tester@1 can't be read"),
+        (_renamed, "persona tester@1 calls itself other@1"),
     ],
 )
 def test_a_damaged_version_is_refused(

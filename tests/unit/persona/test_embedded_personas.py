@@ -31,6 +31,7 @@ def engine() -> Iterator[TransformersEngine]:
         base_revision=BASE_REVISION,
         num_threads=1,
         adapters=AdapterFiles([embedded_store()]),
+        max_line_s=600.0,  # the machine may have other things to do
     )
     yield engine
     asyncio.run(engine.close())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from deployments.engine.persona.choices import Choices
@@ -25,10 +27,10 @@ GA, NA, YO, MARK, COMMA, BREAK = range(6)
 
 
 def guide(
-    level: SpeechLevel | None, prefix_ids: tuple[int, ...] = (), **sampling: int
+    level: SpeechLevel | None, known_ids: Sequence[Sequence[int]] = (), **sampling: int
 ) -> LineGuide:
     return LineGuide(
-        CHOICES, speech_level=level, sampling=Sampling(**sampling), prefix_ids=prefix_ids
+        CHOICES, speech_level=level, sampling=Sampling(**sampling), known_ids=known_ids
     )
 
 
@@ -65,12 +67,19 @@ def test_endings_gain_with_every_token_that_a_sentence_is_too_long() -> None:
     torch.testing.assert_close([polite for _, polite in gains[:5]], expected[:5])
 
 
-def test_a_run_of_the_prefix_is_not_drawn_again() -> None:
-    line = guide(None, prefix_ids=(10, 11, 10, 20), no_repeat_tokens=3)
+def test_a_run_of_a_known_text_is_not_drawn_again() -> None:
+    line = guide(None, known_ids=[(12,), (10, 11, 10, 20)], no_repeat_tokens=3)
     line.observe(GA)
     assert ruled_out(line, "") == set()
     line.observe(NA)
     assert ruled_out(line, "") == {GA}
+
+
+def test_two_known_texts_make_no_run_together() -> None:
+    line = guide(None, known_ids=[(10,), (11,)], no_repeat_tokens=2)
+    line.observe(GA)
+
+    assert ruled_out(line, "") == set()
 
 
 def test_a_run_of_the_line_is_not_drawn_again() -> None:
@@ -82,7 +91,7 @@ def test_a_run_of_the_line_is_not_drawn_again() -> None:
 
 
 def test_an_end_is_no_repeat() -> None:
-    line = guide(None, prefix_ids=(10, 20, 11, 30), no_repeat_tokens=2)
+    line = guide(None, known_ids=[(10, 20, 11, 30)], no_repeat_tokens=2)
     line.observe(GA)
     assert ruled_out(line, "") == set()
     line.observe(NA)

@@ -50,6 +50,18 @@ def test_only_the_spoken_line_is_kept(output: str, line: str) -> None:
     assert clean(output) == line
 
 
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_no_more_is_read_than_a_line_can_be_made_of(size: int) -> None:
+    output = "밥 먹자. (" + "가" * 500
+    endless = cleaner(max_chars=10)
+
+    pieces = [endless.feed(output[i : i + size]) for i in range(0, len(output), size)]
+
+    assert endless.finish_reason == "length"
+    assert "".join(pieces) + endless.finish() == "밥 먹자."
+    assert len(endless._raw) == 81
+
+
 @given(outputs, st.integers(1, 7), st.sampled_from(["stop", "length", "time"]))
 def test_pieces_joined_are_the_line_however_the_output_is_cut(
     output: str, size: int, reason: FinishReason

@@ -80,6 +80,16 @@ def test_an_adapter_for_layers_that_are_not_there_is_refused(tmp_path: Path) -> 
         AdaptedLayers(tiny_model()).bind(adapter)
 
 
+@pytest.mark.parametrize("name", ["lm_head", "embed_tokens", "some_proj"])
+def test_an_adapter_for_what_is_not_computed_is_refused(tmp_path: Path, name: str) -> None:
+    adapter = published(tmp_path)
+    modules = (*adapter.info.target_modules, name)
+    adapter = replace(adapter, info=replace(adapter.info, target_modules=modules))
+
+    with pytest.raises(AdapterError, match=f"adds to {name}; served are .* down_proj, .* q_proj"):
+        AdaptedLayers(tiny_model()).bind(adapter)
+
+
 def test_an_adapter_that_lacks_a_layer_is_refused(tmp_path: Path) -> None:
     adapter = published(tmp_path)
     path, *others = adapter.layers

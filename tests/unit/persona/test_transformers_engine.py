@@ -229,6 +229,24 @@ def test_history_beyond_its_budget_is_left_out() -> None:
     assert done.num_history_turns == 2
 
 
+@pytest.mark.parametrize(("no_repeat_tokens", "is_again"), [(0, True), (3, False)])
+def test_a_character_does_not_say_again_what_it_has_said(
+    no_repeat_tokens: int, is_again: bool
+) -> None:
+    likeliest = Sampling(temperature=0.0, max_new_tokens=24, no_repeat_tokens=no_repeat_tokens)
+
+    async def act(engine: TransformersEngine) -> tuple[str, str]:
+        first = await line(engine, request(sampling=likeliest))
+        said = (Turn("character", first.text),)
+        again = await line(engine, request(sampling=likeliest, history=said))
+        assert again.num_prompt_tokens == first.num_prompt_tokens  # nothing of it is read
+        return first.text, again.text
+
+    first, again = with_engine(act, max_history_tokens=1)
+
+    assert (first == again) is is_again
+
+
 def test_a_closed_engine_refuses_and_says_so() -> None:
     async def act() -> bool:
         engine = tiny_engine()
