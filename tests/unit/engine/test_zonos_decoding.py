@@ -14,7 +14,7 @@ from deployments.engine.speech.checkpoint_files import CheckpointUnusable
 from deployments.engine.speech.zonos_decoding import CodecBatch, CodecEngine, DecodingSettings
 from deployments.engine.speech.zonos_files import ZonosFiles
 from deployments.engine.speech.zonos_protocol import CodeWindow, Waveform
-from models.storage import FolderStore, ObjectStore
+from models.storage import FolderStore, ObjectStore, StorageUnavailable
 from models.zonos.windows import next_window
 from tests.zonos_network import random_zonos
 from tests.zonos_store import publish_zonos_checkpoint, random_dac
@@ -142,6 +142,22 @@ def test_a_checkpoint_is_read_from_wherever_it_lies(tmp_path: Path) -> None:
     assert torch.equal(codec.decode(frames), random_dac().decode(frames))
     expected = random_zonos().state_dict()
     assert all(torch.equal(value, expected[key]) for key, value in backbone.state_dict().items())
+
+
+@pytest.mark.parametrize("call", ["read", "read_range"])
+def test_a_store_that_does_not_answer_is_no_fault_of_the_checkpoint(
+    tmp_path: Path, call: str
+) -> None:
+    store = FolderStore(tmp_path)
+    publish_zonos_checkpoint(store, "small")
+    remote = Elsewhere(store)
+
+    def does_not_answer(*arguments: object) -> bytes:
+        raise StorageUnavailable("no answer")
+
+    setattr(remote, call, does_not_answer)
+    with pytest.raises(StorageUnavailable, match="no answer"):
+        ZonosFiles([remote]).codec("small@1", torch.float32)  # type: ignore[list-item]
 
 
 def test_a_checkpoint_names_its_licence_and_makes_speakers(files: ZonosFiles) -> None:
