@@ -28,7 +28,10 @@ MAX_PENALTY_WINDOW = 64
 _MAX_TEMPERATURE = 100.0
 _MAX_COEFFICIENT = 10.0
 _PENALTY_RANGE = (0.01, 100.0)
+# Below it the likeliest code is as good as certain, and float32 might not hold logits over it.
+_SMALLEST_TEMPERATURE = 1e-6
 _SMALLEST_PROBABILITY = 1e-20
+_FLOAT32 = torch.finfo(torch.float32)
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,10 @@ class SamplingSettings:
     """How one sequence is sampled; defaults are the reference's.
 
     Attributes:
-        temperature: 0 to 100; 0 takes the likeliest code and ignores what follows here.
+        temperature: 0 to 100; 0, or less than a millionth, takes the likeliest code and ignores
+            what follows here.
         top_p: 0 to 1; 0 keeps all.
-        top_k: 0 or more; 0 keeps all.
+        top_k: 0 to 1025; 0 keeps all.
         min_p: 0 to 1; codes below this part of the likeliest's probability go.
         linear, conf, quad: of "unified" sampling, which is off where ``linear`` is 0.
         repetition_penalty: 0.01 to 100; 1 is none.
@@ -66,8 +70,7 @@ class SamplingSettings:
             "repetition_penalty_window", self.repetition_penalty_window, 1, MAX_PENALTY_WINDOW
         )
         _check_range("top_p", self.top_p, 0.0, 1.0)
-        if self.top_k < 0:
-            raise ValueError(f"top_k must be 0 or more, not {self.top_k}")
+        _check_range("top_k", self.top_k, 0, NUM_LOGITS)
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,12 @@ class SamplingRows:
 
         return cls(
             penalties=_penalty_powers(rows, device),
-            temperature=column([row.temperature or 1.0 for row in rows]),
-            is_greedy=column([row.temperature == 0 for row in rows]),
+            temperature=column([max(row.temperature, _SMALLEST_TEMPERATURE) for row in rows]),
+            is_greedy=column([row.temperature < _SMALLEST_TEMPERATURE for row in rows]),
             linear=used([row.linear for row in rows]),
             conf=column([row.conf for row in rows]),
             quad=column([row.quad for row in rows]),
-            top_p=used([row.top_p for row in rows]),
+            top_p=used([row.top_p and max(row.top_p, _FLOAT32.tiny) for row in rows]),
             top_k=used([row.top_k for row in rows]),
             min_p=used([row.min_p for row in rows]),
         )
@@ -124,6 +127,7 @@ def sample(
     logits[:, 1:, END_CODE] = -torch.inf
     penalised = penalise(logits, history, settings.penalties)
     probabilities = next_code_probabilities(penalised, settings)
+    probabilities[:, 1:, END_CODE] = 0  # "unified" may take it up again
     num_codebooks = logits.shape[1]
     race = exponential(seeds, steps, num_codebooks * NUM_LOGITS).view_as(logits)
     drawn = (probabilities / race).argmax(-1)
@@ -150,7 +154,9 @@ def penalise(logits: Tensor, history: Tensor, penalties: Tensor) -> Tensor:
 
 def next_code_probabilities(penalised: Tensor, settings: SamplingRows) -> Tensor:
     """Operations 3 to 7: (row, codebook, logit), zero for codes that cannot be drawn."""
-    probabilities = torch.softmax(penalised / settings.temperature, dim=-1)
+    # A logit that overflows is as likely as can be; infinity would be no probability.
+    logits = (penalised / settings.temperature).clamp(max=_FLOAT32.max)
+    probabilities = torch.softmax(logits, dim=-1)
     if settings.linear is not None:
         probabilities = _unified(probabilities, settings.linear, settings.conf, settings.quad)
     if settings.top_p is not None:
@@ -192,10 +198,11 @@ def _renormalised(probabilities: Tensor, is_kept: Tensor, is_used: Tensor) -> Te
 
 
 def _penalty_powers(rows: Sequence[SamplingSettings], device: torch.device) -> Tensor:
-    """(row, count, 1): penalty ** count, for counts up to the longest window."""
+    """(row, count, 1): penalty ** count, for counts up to the longest window; finite, not 0."""
     longest = max(row.repetition_penalty_window for row in rows)
     powers = [[row.repetition_penalty**count for count in range(longest + 1)] for row in rows]
-    return torch.tensor(powers, dtype=torch.float64, device=device).float().unsqueeze(2)
+    exact = torch.tensor(powers, dtype=torch.float64, device=device)
+    return exact.clamp(_FLOAT32.tiny, _FLOAT32.max).float().unsqueeze(2)
 
 
 def _check_range(name: str, value: float, smallest: float, largest: float) -> None:

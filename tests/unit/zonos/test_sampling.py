@@ -8,7 +8,13 @@ import torch
 from torch import Tensor
 
 from models.zonos.codes import END_CODE, MASK_CODE, NUM_LOGITS
-from models.zonos.sampling import SamplingRows, SamplingSettings, sample
+from models.zonos.sampling import (
+    SamplingRows,
+    SamplingSettings,
+    next_code_probabilities,
+    penalise,
+    sample,
+)
 
 CPU = torch.device("cpu")
 SETTINGS = [
@@ -20,6 +26,22 @@ SETTINGS = [
     SamplingSettings(linear=0.5, conf=0.4, min_p=0.0),
     SamplingSettings(linear=0.65, conf=-0.08, quad=0.16),
     SamplingSettings(repetition_penalty=1.2, repetition_penalty_window=7),
+]
+
+BORDERS = [
+    SamplingSettings(temperature=5e-324),
+    SamplingSettings(temperature=1e-6),
+    SamplingSettings(temperature=100.0, min_p=0.0),
+    SamplingSettings(min_p=1.0),
+    SamplingSettings(top_k=1),
+    SamplingSettings(top_k=NUM_LOGITS),
+    SamplingSettings(top_p=5e-324),
+    SamplingSettings(top_p=1.0),
+    SamplingSettings(linear=5e-324),
+    SamplingSettings(linear=10.0, conf=10.0, quad=10.0),
+    SamplingSettings(linear=10.0, conf=-10.0, quad=-10.0),
+    SamplingSettings(repetition_penalty=0.01, repetition_penalty_window=64),
+    SamplingSettings(repetition_penalty=100.0, repetition_penalty_window=64),
 ]
 
 
@@ -83,9 +105,31 @@ def test_seed_and_step_alone_decide_the_draw() -> None:
     assert not torch.equal(draw(logits, nothing, [plain], 3), draw(logits, nothing, [plain], 4))
 
 
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e30])
+@pytest.mark.parametrize("settings", BORDERS, ids=str)
+def test_at_the_borders_of_the_ranges_there_is_always_a_code_to_draw(
+    settings: SamplingSettings, scale: float
+) -> None:
+    logits = scale * random_logits(1)
+    history = torch.full((1, settings.repetition_penalty_window, 9), 7)
+    rows = SamplingRows.stack([settings], CPU)
+    probabilities = next_code_probabilities(penalise(logits, history, rows.penalties), rows)
+    torch.testing.assert_close(probabilities.sum(-1), torch.ones(1, 9))
+    assert (draw(logits, history, [settings], step=0)[0, 1:] < END_CODE).all()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"temperature": 5e-324}, {"top_p": 5e-324}, {"top_k": 1}, {"min_p": 1.0}]
+)
+def test_the_narrowest_choice_is_the_likeliest_code(settings: dict[str, Any]) -> None:
+    logits, nothing = random_logits(1), torch.full((1, 2, 9), MASK_CODE)
+    greedy = draw(logits, nothing, [SamplingSettings(temperature=0.0)], step=0)
+    assert torch.equal(draw(logits, nothing, [SamplingSettings(**settings)], step=0), greedy)
+
+
 @pytest.mark.parametrize("settings", [
     {"temperature": -0.1}, {"temperature": float("nan")}, {"min_p": 1.1}, {"top_p": -0.1},
-    {"top_k": -1}, {"linear": -1.0}, {"conf": 11.0}, {"quad": float("inf")},
+    {"top_k": -1}, {"top_k": 2**70}, {"linear": -1.0}, {"conf": 11.0}, {"quad": float("inf")},
     {"repetition_penalty": 0.0}, {"repetition_penalty_window": 0},
     {"repetition_penalty_window": 65},
 ])  # fmt: skip
