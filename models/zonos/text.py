@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from models.text.frontend import check_text
 from models.text.korean import normalize
+from models.zonos import chinese
 from models.zonos.japanese import japanese_reading
 from models.zonos.phonemes import phonemize
 from models.zonos.reference_text import expand_numbers
@@ -25,7 +26,8 @@ def phoneme_ids(text: str, language: str) -> list[int]:
         language: see `zonos_language`.
 
     Raises:
-        models.text.errors.TextError: the text is empty or too long, or the language is unknown.
+        models.text.errors.TextError: the text is empty or too long, or the language is unknown,
+            or not spoken by the espeak-ng that is installed.
         models.zonos.errors.MissingLibrary: espeak-ng or SudachiPy is not installed.
     """
     check_text(text)
@@ -34,11 +36,18 @@ def phoneme_ids(text: str, language: str) -> list[int]:
 
 
 def spoken_form(text: str, code: str) -> str:
-    """The text in words, as far as espeak-ng does not do that better itself."""
+    """The text in words, as far as espeak-ng does not do that better itself.
+
+    Raises:
+        UnsupportedLanguage: espeak-ng would read it in English.
+        models.zonos.errors.MissingLibrary: what reads it is not installed.
+    """
     if code == "ko":
         return normalize(text)
     if code == "ja":
         return japanese_reading(text)
+    if code in chinese.CODES:
+        chinese.require_spoken(text, code)
     return expand_numbers(text) if code.startswith("en") else text
 
 

@@ -88,6 +88,25 @@ def test_a_voice_that_espeak_lacks_is_refused() -> None:
         Espeak().phonemes("hi", "nowhere")
 
 
+@needs_espeak
+@pytest.mark.parametrize(("language", "code"), [("zh", "cmn"), ("cmn", "cmn"), ("hak", "hak")])
+def test_chinese_characters_that_espeak_would_read_in_english_are_refused(
+    language: str, code: str
+) -> None:
+    message = f"espeak-ng 1.51 does not speak Chinese characters in language '{code}'"
+    with pytest.raises(UnsupportedLanguage, match=message):
+        phoneme_ids("OK 你好", language)
+
+
+@needs_espeak
+@pytest.mark.parametrize(
+    ("text", "language"), [("你好", "yue"), ("ngai he hak-ka-ngin", "hak"), ("hello", "zh")]
+)
+def test_chinese_that_espeak_speaks_is_read(text: str, language: str) -> None:
+    code = zonos_language(language)
+    assert phoneme_ids(text, language) == ids_of(phonemize(text, code))
+
+
 def test_what_to_install_is_said_where_espeak_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "phonemizer.backend.espeak.wrapper", None)
     with pytest.raises(MissingLibrary, match="apt-get install libespeak-ng1; pip install"):
