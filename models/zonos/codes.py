@@ -23,3 +23,6 @@ FRAME_RATE_HZ = SAMPLE_RATE / SAMPLES_PER_FRAME
 
 MAX_FRAMES = 86 * 30
 """Of speech, a prompt's included: 30 s, which is what the network was trained on."""
+
+ORDINARY_SPEAKING_RATE = 15.0
+"""Phonemes a second; the reference's default."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from models.zonos.codes import ORDINARY_SPEAKING_RATE
 from models.zonos.emotion import DEFAULT_EMOTION, EmotionVector, emotion_vector
 from models.zonos.symbols import language_ids
 
@@ -39,7 +40,7 @@ class Conditions:
     emotion: EmotionVector | None = DEFAULT_EMOTION
     fmax_hz: float | None = 22_050.0
     pitch_std: float | None = 20.0
-    speaking_rate: float | None = 15.0
+    speaking_rate: float | None = ORDINARY_SPEAKING_RATE
 
     def __post_init__(self) -> None:
         _check("fmax", self.fmax_hz, FMAX_RANGE_HZ)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from models.text import frontend
 from models.text.errors import UnspeakableText
@@ -16,6 +17,7 @@ from models.text.korean.dictionary import PronunciationDictionary
 from models.text.korean.folding import fold
 from models.text.reading import Piece
 from models.text.splitting import SplitLimits, halved, split_spans
+from models.zonos.codes import ORDINARY_SPEAKING_RATE
 from models.zonos.phonemes import phonemize
 from models.zonos.symbols import ids_of, zonos_language
 from models.zonos.text import spoken_form
@@ -27,17 +29,27 @@ MAX_SYMBOLS = 300
 """Of a segment that can be divided: about 20 s, before which the 8 s fit that it may go on from.
 Few characters can be many symbols: numbers are spoken in words, and kanji in several syllables."""
 
+# Slower than this nothing is spoken, and it would be divided into its syllables.
+_SLOWEST_RATE = 2.0
+
 # Words are spoken whole; where scripts have no spaces, a break is allowed after every character.
 _TOKEN = re.compile(r"\s+|[^\s\u3040-\u30ff\u3400-\u9fff]{1,60}|.")
 
 
-def analyze(text: str, language: str, dictionary: Mapping[str, str] | None = None) -> list[Segment]:
+def analyze(
+    text: str,
+    language: str,
+    dictionary: Mapping[str, str] | None = None,
+    speaking_rate: float | None = None,
+) -> list[Segment]:
     """Read a text and split it into segments; their spans cover the text.
 
     Args:
         text: as people write it.
         language: see `zonos_language`.
         dictionary: readings that win over every rule.
+        speaking_rate: phonemes a second; below the usual 15 segments are shorter by as much, so
+            that none takes longer. None for the usual.
 
     Raises:
         models.text.errors.TextError: the text can't be spoken, or not in that language.
@@ -46,18 +58,37 @@ def analyze(text: str, language: str, dictionary: Mapping[str, str] | None = Non
     check_text(text)
     code = zonos_language(language, text)
     entries = PronunciationDictionary(dictionary or {})
-    return _read_korean(text, entries) if code == "ko" else list(_read(text, code, entries))
+    pace = _pace(speaking_rate)
+    limits = replace(LIMITS, max_chars=round(pace * LIMITS.max_chars))
+    if code == "ko":
+        return _read_korean(text, entries, limits)
+    return list(_read(text, code, entries, limits, round(pace * MAX_SYMBOLS)))
 
 
-def _read_korean(text: str, dictionary: PronunciationDictionary) -> list[Segment]:
-    segments = frontend.analyze(text, "ko", dictionary=dictionary, limits=LIMITS)
+def _pace(speaking_rate: float | None) -> float:
+    """What part of the usual is said in the same time, 1 at most."""
+    if speaking_rate is None:
+        return 1.0
+    return min(1.0, max(_SLOWEST_RATE, speaking_rate) / ORDINARY_SPEAKING_RATE)
+
+
+def _read_korean(
+    text: str, dictionary: PronunciationDictionary, limits: SplitLimits
+) -> list[Segment]:
+    segments = frontend.analyze(text, "ko", dictionary=dictionary, limits=limits)
     return [_with_zonos_ids(segment, "ko") for segment in segments]
 
 
-def _read(text: str, code: str, dictionary: PronunciationDictionary) -> Iterator[Segment]:
+def _read(
+    text: str,
+    code: str,
+    dictionary: PronunciationDictionary,
+    limits: SplitLimits,
+    max_symbols: int,
+) -> Iterator[Segment]:
     """Segments of any other language, whose reading is the text with entries replaced."""
     pieces = list(_pieces(text, dictionary))
-    spans = split_spans(text, pieces, LIMITS)
+    spans = split_spans(text, pieces, limits)
     first_start: int | None = None
     spoken: list[tuple[int, int, list[Piece]]] = []
     for start, end in spans:
@@ -73,20 +104,22 @@ def _read(text: str, code: str, dictionary: PronunciationDictionary) -> Iterator
     if not spoken:
         raise UnspeakableText(f"nothing in {text[:40]!r} is read aloud in language {code!r}")
     for start, end, inside in spoken:
-        yield from _segments(text, start, end, code, inside)
+        yield from _segments(text, start, end, code, inside, max_symbols)
 
 
-def _segments(text: str, start: int, end: int, code: str, inside: list[Piece]) -> Iterator[Segment]:
+def _segments(
+    text: str, start: int, end: int, code: str, inside: list[Piece], max_symbols: int
+) -> Iterator[Segment]:
     """The span as one segment, or as several where one would take too long to speak."""
     reading = "".join(piece.text for piece in inside)
     segment = _with_zonos_ids(Segment(text[start:end], reading, [], start, end, code), code)
-    halves = halved(inside) if len(segment.phoneme_ids) > MAX_SYMBOLS else None
+    halves = halved(inside) if len(segment.phoneme_ids) > max_symbols else None
     if halves is None or not all(map(_is_spoken, halves)):
         yield segment
         return
     first, second = halves
-    yield from _segments(text, start, second[0].start, code, first)
-    yield from _segments(text, second[0].start, end, code, second)
+    yield from _segments(text, start, second[0].start, code, first, max_symbols)
+    yield from _segments(text, second[0].start, end, code, second, max_symbols)
 
 
 def _is_spoken(pieces: Sequence[Piece]) -> bool:

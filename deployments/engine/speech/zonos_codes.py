@@ -15,7 +15,12 @@ from deployments.engine.batching.stepping import Chunk, Load
 from deployments.engine.speech.batched_checkpoints import BatchedCheckpoints, BatchSizes
 from deployments.engine.speech.zonos_files import ZonosFiles
 from deployments.engine.speech.zonos_protocol import CodeRequest, FrameChunk
-from models.zonos.codes import FRAME_RATE_HZ, MAX_FRAMES, NUM_CODEBOOKS
+from models.zonos.codes import (
+    FRAME_RATE_HZ,
+    MAX_FRAMES,
+    NUM_CODEBOOKS,
+    ORDINARY_SPEAKING_RATE,
+)
 from models.zonos.columns import Frame
 from models.zonos.conditioners import PrefixConditioner
 from models.zonos.generation import ZonosBatch, ZonosRequest
@@ -27,7 +32,6 @@ from models.zonos.kv_cache import ROWS_PER_PAIR
 _MIN_S_PER_SYMBOL = 0.05
 _MAX_S_PER_SYMBOL = 0.3
 _EXTRA_S = 2.0
-_COMMON_SPEAKING_RATE = 15.0
 
 
 @dataclass(frozen=True)
@@ -149,8 +153,8 @@ def _max_new_frames(request: CodeRequest, max_frames: int) -> int:
             f"a segment of {num_symbols} phoneme symbols needs {needed} frames or more, its "
             f"prompt's {len(request.prompt)} included; there are {max(max_frames, 0)}"
         )
-    rate = request.conditions.speaking_rate or _COMMON_SPEAKING_RATE
-    slowness = max(1.0, _COMMON_SPEAKING_RATE / rate)
+    rate = request.conditions.speaking_rate or ORDINARY_SPEAKING_RATE
+    slowness = max(1.0, ORDINARY_SPEAKING_RATE / rate)
     longest_s = _EXTRA_S + _MAX_S_PER_SYMBOL * slowness * num_symbols
     # Slow enough, it is infinite, which is no whole number.
     return round(min(longest_s * FRAME_RATE_HZ, room))

@@ -52,6 +52,25 @@ def test_few_characters_that_take_long_to_speak_are_several_segments(
     assert all(len(segment.phoneme_ids) <= MAX_SYMBOLS for segment in segments)
 
 
+@pytest.mark.parametrize("rate", [None, 40.0, 15.0, 10.0, 4.0, 0.0])
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("ko", "오늘 회의에서 정한 일을 모두에게 다시 한 번 천천히 말씀드리겠습니다, " * 6),
+        ("en", "Tell everybody once more what was decided in the meeting of today, " * 6),
+    ],
+)
+def test_slow_speech_is_divided_so_that_no_segment_takes_longer(
+    language: str, text: str, rate: float | None
+) -> None:
+    pace = 1.0 if rate is None else min(1.0, max(rate, 2.0) / 15.0)
+    segments = analyze(text, language, speaking_rate=rate)
+    assert "".join(segment.text for segment in segments) == text
+    assert all(len(segment.phoneme_ids) <= pace * MAX_SYMBOLS for segment in segments)
+    if pace == 1.0:
+        assert segments == analyze(text, language)
+
+
 def test_the_dictionary_wins_in_every_language() -> None:
     (segment,) = analyze("Das ist GPU.", "de", {"GPU": "Geh Peh Uh"})
     assert segment.reading == "Das ist Geh Peh Uh."
