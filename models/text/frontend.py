@@ -58,9 +58,10 @@ class Segment:
     Attributes:
         text: the written text, ``source[start:end]``.
         reading: how it is read aloud.
-        phoneme_ids: ids of the 732 GPT-SoVITS v2 symbols.
+        phoneme_ids: ids of the symbols of the engine that it is for: the 732 of GPT-SoVITS v2, or
+            the 189 of Zonos with its marks for begin and end.
         start, end: where it stands in the whole text.
-        language: ``ko``, ``en``, or ``auto`` where both occur.
+        language: ``ko``, ``en``, or ``auto`` where both occur; for Zonos a code of espeak-ng.
     """
 
     text: str
