@@ -15,15 +15,16 @@ COPY models models
 COPY deployments deployments
 COPY serve_app serve_app
 COPY training training
-RUN pip install --constraint constraints.txt --editable '.[gpu,train]'
+RUN pip install --constraint constraints.txt --editable '.[gpu,train,zonos]'
 
 FROM python:${PYTHON}
-# gcc: Triton compiles a launcher for each kernel. wget: the health checks of Kubernetes and Docker.
+# gcc: Triton compiles a launcher for each kernel. libespeak-ng1: Zonos' phonemes (GPL). wget: the health checks of Kubernetes and Docker.
 # tini: ends what Ray leaves behind. openssh-client, rsync: `ray up` sets up nodes through them.
 # hadolint ignore=SC2016
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends \
-      gcc=4:12.* libc6-dev=2.36-* openssh-client=1:9.2* rsync=3.* tini=0.19.* wget=1.21.* \
+      gcc=4:12.* libc6-dev=2.36-* libespeak-ng1=1.51* openssh-client=1:9.2* rsync=3.* \
+      tini=0.19.* wget=1.21.* \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 1000 --create-home baewoo \
  && install --directory --owner=baewoo --group=baewoo /models /data \

@@ -114,11 +114,14 @@ def test_only_pods_of_the_service_and_the_operator_reach_what_ray_itself_listens
         own = policy["spec"]["podSelector"]
         assert inside == {"from": [{"podSelector": own}]}, name
         (source,) = operator["from"]
+        # In every other namespace anybody may give a pod the operator's label.
+        namespace = source["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+        assert f"--namespace {namespace} " in (CHECKOUT / "docs/deploy/kubernetes.md").read_text()
         assert source["podSelector"]["matchLabels"] == {
-            "app.kubernetes.io/name": "kuberay-operator"
+            "app.kubernetes.io/component": "kuberay-operator"
         }
         assert everybody == {"ports": [{"port": 8000}]}
-        assert not {8265, 6379, 10001} & {each["port"] for each in monitoring["ports"]}
+        assert monitoring["ports"] == [{"port": 8080}]
 
 
 @named(RAY_CLUSTERS)

@@ -1,5 +1,6 @@
 """What the clusters are told to serve is what the application is made of."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ from ray.serve.schema import ServeDeploySchema
 
 from deployments.autoscaling.policy import StagePolicy
 from serve_app.app import AppArgs, build
-from tests.cluster.manifests import CHECKOUT, CLUSTER, RENDERED, ray_cluster_spec, resources
+from tests.cluster.manifests import (
+    CHECKOUT,
+    CLUSTER,
+    KUBERNETES,
+    RENDERED,
+    ray_cluster_spec,
+    resources,
+)
 
 CONFIGS = {
     "laptop": CHECKOUT / "serve_config.yaml",
@@ -23,6 +31,7 @@ CONFIGS = {
     "cloud-run": CLUSTER / "cloud-run/serve_config.yaml",
 }
 GPU_CONFIGS = ["gpu", "gpu-24gb", "cloud-run"]
+ZONOS = ("ZonosBackbone", "ZonosDecoder")
 
 
 def document(name: str) -> dict[str, Any]:
@@ -38,9 +47,16 @@ def deployments(name: str) -> dict[str, dict[str, Any]]:
     return {each["name"]: each for each in application(name).get("deployments", [])}
 
 
+def pinned(args: dict[str, Any]) -> dict[str, Any]:
+    """Arguments as they are once somebody has written the persona's commit into them."""
+    if "base_revision" not in (persona := args.get("persona", {})):
+        return args
+    return args | {"persona": persona | {"base_revision": "0123456789" * 4}}
+
+
 def built(name: str) -> set[str]:
     """The names of the deployments that the real builder makes of a configuration's arguments."""
-    graph = build(AppArgs.model_validate(application(name).get("args", {})))
+    graph = build(AppArgs.model_validate(pinned(application(name).get("args", {}))))
     app = build_app(graph, name="baewoo", external_scaler_enabled=False)
     return {deployment.name for deployment in app.deployments}
 
@@ -66,9 +82,25 @@ def test_every_deployment_that_the_builder_makes_has_its_place(name: str) -> Non
 
 
 def test_an_argument_that_does_not_exist_is_found() -> None:
-    args = application("gpu")["args"]
+    args = pinned(application("gpu")["args"])
     with pytest.raises(ValidationError, match="max_slots"):
         AppArgs.model_validate(args | {"vocoder": {"max_slots": 1}})
+
+
+@pytest.mark.parametrize("name", GPU_CONFIGS)
+def test_nothing_starts_until_the_persona_is_of_the_commit_that_is_fetched(name: str) -> None:
+    args = application(name)["args"]
+    pins = json.loads((KUBERNETES / "weights/weights.json").read_text())
+    if (pin := pins.get(args["persona"]["base_model"])) is not None:
+        assert args["persona"]["base_revision"] == pin["revision"]
+    else:
+        with pytest.raises(ValidationError, match=r"1 validation error.*\npersona\.base_revision"):
+            AppArgs.model_validate(args)
+
+
+@pytest.mark.parametrize("name", ["gpu", "gpu-24gb"])
+def test_clusters_with_gpus_speak_with_zonos_too(name: str) -> None:
+    assert set(ZONOS) <= built(name)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -131,7 +163,8 @@ def test_worker_groups_may_grow_to_hold_every_replica_and_one_more(name: str) ->
 
 @pytest.mark.parametrize("name", ["base", "gpu", "gpu-24gb"])
 def test_stages_scale_by_the_policy_that_reads_their_reports(name: str) -> None:
-    for stage in ("PersonaLLM", "SemanticDecoder", "Vocoder"):
+    zonos = set(ZONOS) & set(deployments(name))
+    for stage in ("PersonaLLM", "SemanticDecoder", "Vocoder", *zonos):
         policy = AutoscalingConfig(**deployments(name)[stage]["autoscaling_config"]).policy
         assert policy.get_policy() is StagePolicy, stage
         StagePolicy(**policy.policy_kwargs)
@@ -145,6 +178,9 @@ def test_stages_on_gpus_are_given_one(name: str) -> None:
         "Vocoder": args["vocoder"]["device"] == "cuda",
         "PersonaLLM": True,
     }
+    if "zonos" in args:
+        on_gpu["ZonosBackbone"] = args["zonos"]["backbone"]["device"] == "cuda"
+        on_gpu["ZonosDecoder"] = args["zonos"]["decoder"]["device"] == "cuda"
     for deployment, uses_gpu in on_gpu.items():
         options = deployments(name)[deployment]["ray_actor_options"]
         assert (options.get("num_gpus", 0) > 0) == uses_gpu, deployment

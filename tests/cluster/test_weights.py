@@ -3,6 +3,9 @@
 import hashlib
 import importlib.util
 import json
+import re
+import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -11,8 +14,17 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
-from tests.cluster.manifests import KUBERNETES
+from models.zonos.published import zonos_checkpoint_from_json
+from tests.cluster.manifests import CHECKOUT, KUBERNETES
+
+PAGE = (CHECKOUT / "docs/deploy/kubernetes.md").read_text()
+CONFIGS = (
+    "cluster/kubernetes/gpu/serve_config.yaml",
+    "cluster/kubernetes/gpu-24gb/serve_config.yaml",
+    "cluster/cloud-run/serve_config.yaml",
+)
 
 REPOSITORY = "maker/small-model"
 COMMIT = "a" * 40
@@ -154,3 +166,32 @@ def test_a_pin_that_pins_nothing_is_refused(
 
 def test_the_list_that_clusters_are_given_can_be_read(program: ModuleType) -> None:
     program.read_pins(KUBERNETES / "weights/weights.json")
+
+
+def test_the_commands_of_the_page_write_the_pinned_commit_where_it_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    (block,) = re.findall(r"```bash skip: needs a pinned model\n(.+?)\n```", PAGE, re.DOTALL)
+    for name in ("cluster", "training/configs"):
+        shutil.copytree(CHECKOUT / name, tmp_path / name)
+    commit = "12345678" * 5  # unquoted, YAML would read a number
+    pins = {"yanolja/EEVE-Korean-Instruct-10.8B-v1.0": {"revision": commit}}
+    (tmp_path / "cluster/kubernetes/weights/weights.json").write_text(json.dumps(pins))
+    (tmp_path / "cluster/kubernetes/render.sh").write_text("#!/bin/bash\n")
+    subprocess.run(["bash", "-e", "-c", block], cwd=tmp_path, check=True)
+    for path in CONFIGS:
+        (app,) = yaml.safe_load((tmp_path / path).read_text())["applications"]
+        assert app["args"]["persona"]["base_revision"] == commit
+    training = yaml.safe_load(
+        (tmp_path / "training/configs/finetune_persona_eeve.yaml").read_text()
+    )
+    assert training["base_revision"] == commit
+
+
+def test_the_checkpoint_of_zonos_on_the_page_is_one_that_is_served() -> None:
+    (document,) = re.findall(r"<<'JSON'\n(.+?)\nJSON\n", PAGE, re.DOTALL)
+    checkpoint = zonos_checkpoint_from_json(document.encode())
+    for path in CONFIGS[:2]:
+        (app,) = yaml.safe_load((CHECKOUT / path).read_text())["applications"]
+        named = app["args"]["voice_encoder"]["zonos_checkpoint"]
+        assert named == f"{checkpoint.checkpoint_id}@{checkpoint.version}"

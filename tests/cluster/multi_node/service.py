@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,33 @@ def agent_ports() -> dict[str, Any]:
     return {name: free_port() for name in names}
 
 
+def start_node(cluster: Cluster, **args: Any) -> Node:
+    """A further node, or the head where there is none.
+
+    Ray gives a node up whose agents take longer than 15 s, as they may on a busy machine: what is
+    left of it is ended, and it is tried again.
+    """
+    for _ in range(3):
+        before = _descendants()
+        try:
+            return cluster.add_node(**args)
+        except Exception as error:  # Ray raises no narrower one
+            reason = error
+            _end(_descendants() - before)
+    raise reason
+
+
+def _descendants() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
+
+
+def _end(processes: set[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=30)
+
+
 @dataclass
 class ClusterService:
     """A Ray cluster, and the service that it runs."""
@@ -83,8 +110,8 @@ class ClusterService:
 
     def add_node(self, name: str, resources: dict[str, float]) -> None:
         """A further node, and what of it there is."""
-        node = self.cluster.add_node(num_cpus=4, resources=resources, **agent_ports())
-        self.nodes[name] = node
+        args = {"num_cpus": 4, "resources": resources, **agent_ports()}
+        self.nodes[name] = start_node(self.cluster, **args)
 
     def lose_node(self, name: str) -> None:
         """Take a node away without a warning."""
@@ -98,7 +125,7 @@ class ClusterService:
 
     def start_head(self) -> None:
         """A new head in the place of the one before."""
-        self.cluster.add_node(**self.head_args)
+        start_node(self.cluster, **self.head_args)
 
     def deploy(self, config: Config) -> None:
         """`serve deploy`, as an operator says it."""
@@ -108,10 +135,11 @@ class ClusterService:
         serve = Path(sys.executable).with_name("serve")
         subprocess.run([serve, "deploy", "--address", self.dashboard, path], check=True)
 
-    def submit(self, *command: str | Path) -> None:
-        """`ray job submit`, as a person says it; fails with the job's own output."""
+    def train(self, job: str, config: Path, *options: str | Path) -> None:
+        """`ray job submit` of a training job, as a person says it; fails with its own output."""
         ray = Path(sys.executable).with_name("ray")
         address = ("--address", self.dashboard, "--working-dir", CHECKOUT)
+        command = (sys.executable, "-m", f"training.{job}", "--config", config, *options)
         done = subprocess.run(
             [ray, "job", "submit", *address, "--", *command], capture_output=True, text=True
         )
@@ -120,7 +148,7 @@ class ClusterService:
     def replicas(self) -> dict[str, list[str]]:
         """The names of the nodes that each deployment's running replicas are on."""
         names = {node.node_id: name for name, node in self.nodes.items()}
-        (application,) = self._details()["applications"].values()
+        application = self._application()
         return {
             deployment["name"]: sorted(
                 names.get(replica["node_id"], "head")
@@ -132,17 +160,18 @@ class ClusterService:
 
     def replica_ids(self, *deployments: str) -> set[str]:
         """The ids of these deployments' running replicas."""
-        (application,) = self._details()["applications"].values()
+        application = self._application()
         return {
             replica["replica_id"]
-            for name in deployments
-            for replica in application["deployments"][name]["replicas"]
-            if replica["state"] == "RUNNING"
+            # Serve lists no deployments while it builds an application anew.
+            for name, deployment in application["deployments"].items()
+            for replica in deployment["replicas"]
+            if name in deployments and replica["state"] == "RUNNING"
         }
 
     def is_settled(self) -> bool:
         """Whether Serve has brought about all that the configuration asks for."""
-        (application,) = self._details()["applications"].values()
+        application = self._application()
         statuses = {each["status"] for each in application["deployments"].values()}
         return application["status"] == "RUNNING" and statuses == {"HEALTHY"}
 
@@ -153,8 +182,14 @@ class ClusterService:
         except httpx.HTTPError:
             return False
 
-    def _details(self) -> dict[str, Any]:
-        return dict(ServeSubmissionClient(self.dashboard).get_serve_details())
+    def _application(self) -> dict[str, Any]:
+        """What Serve says of the application: nothing while there is no head, or a new one."""
+        try:
+            details = ServeSubmissionClient(self.dashboard).get_serve_details()
+        except (OSError, RuntimeError):
+            details = {"applications": {}}
+        nothing = {"status": "NOT_STARTED", "deployments": {}}
+        return dict(next(iter(details["applications"].values()), nothing))
 
 
 def placed_config(port: int) -> Config:
@@ -197,13 +232,13 @@ def running_cluster(
         **agent_ports(),
         **(head_args or {}),
     }
-    started: list[psutil.Process] = []
     with _environment(BAEWOO_STORAGE=str(folder / "storage"), **environment):
-        cluster = Cluster(initialize_head=True, head_node_args=head)
+        cluster = Cluster()
         try:
+            start_node(cluster, **head)
             yield _served(folder, cluster, head)
         finally:
-            started = psutil.Process().children(recursive=True)
+            started = _descendants()
             cluster.shutdown()
             _, alive = psutil.wait_procs(started, timeout=30)
             names = [process.name() for process in alive]

@@ -66,7 +66,7 @@ def test_the_new_head_is_in_charge(service: ClusterService, undisturbed: dict[st
     service.lose_node("b")
     service.add_node("c", {"stage": 100})
     wait_until(
-        lambda: all(service.replicas()[name] == ["a", "c"] for name in STAGES),
+        lambda: all(service.replicas().get(name) == ["a", "c"] for name in STAGES),
         "the replicas of the lost node",
     )
     assert service.is_ready()

@@ -1,10 +1,13 @@
-"""The graph on three nodes: where it lands, and what happens when one of them is lost."""
+"""The graph on three nodes: where it lands, what a job adds to it, what a lost node takes away."""
 
 import time
+from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.cluster.multi_node.listening import listeners, status_of, submit_job
+from tests.cluster.multi_node import training_jobs as jobs
+from tests.cluster.multi_node.listening import listen, listeners, status_of, submit_job
 from tests.cluster.multi_node.service import EDGE, STAGES, ClusterService, wait_until
 
 pytestmark = [pytest.mark.ray, pytest.mark.e2e]
@@ -13,6 +16,16 @@ pytestmark = [pytest.mark.ray, pytest.mark.e2e]
 def test_stages_land_where_they_are_told(service: ClusterService) -> None:
     placed = {name: ["a"] for name in EDGE} | {name: ["a", "b"] for name in STAGES}
     assert service.replicas() == placed
+
+
+def test_a_voice_that_a_job_publishes_is_heard_at_once(
+    service: ClusterService, tmp_path: Path
+) -> None:
+    with pytest.raises(httpx.HTTPStatusError, match="404"):
+        listen(service.url, "newcomer")
+    publication = jobs.publication(tmp_path, "newcomer", *jobs.small_weights(tmp_path))
+    service.train("publish", publication, "--root", service.storage)
+    assert len(listen(service.url, "newcomer")) > 0
 
 
 def test_a_node_is_lost_under_load_and_nobody_notices(

@@ -1,26 +1,16 @@
 """What an operator does to a running service: new settings, new voices, new personas."""
 
 import copy
-import json
-import sys
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
-import soundfile
-import yaml
 
-from models.checkpoints import Checkpoint, Kind, write_native
-from serve_app.settings import CHECKOUT
+from tests.cluster.multi_node import training_jobs as jobs
 from tests.cluster.multi_node.listening import LISTENERS, asking, listen
 from tests.cluster.multi_node.service import ClusterService, wait_until
-from tests.gpt_sovits_store import S1, S2, random_s1
-from tests.unit.s2.voices import small_voice
 
 pytestmark = [pytest.mark.ray, pytest.mark.e2e, pytest.mark.slow]
-
-TRAINING = CHECKOUT / "training"
 
 
 def test_new_settings_are_rolled_out_and_no_request_is_dropped(service: ClusterService) -> None:
@@ -42,16 +32,28 @@ def test_new_settings_are_rolled_out_and_no_request_is_dropped(service: ClusterS
     assert len(set(heard)) == len(LISTENERS)
 
 
-def test_a_voice_that_a_job_publishes_is_heard_without_a_restart(
+def test_a_voice_that_jobs_train_is_heard_without_a_restart(
     service: ClusterService, tmp_path: Path
 ) -> None:
+    """The four jobs, one after the other, on what the service itself has spoken."""
     replicas = service.replica_ids("Ingress", "SemanticDecoder", "Vocoder")
     with pytest.raises(httpx.HTTPStatusError, match="404"):
         listen(service.url, "newcomer")
-    service.submit(
-        *(sys.executable, "-m", "training.publish"),
-        *("--config", _trained_voice(tmp_path), "--root", service.storage),
-    )
+    s1, s2 = jobs.small_weights(tmp_path)
+    prepared, runs = tmp_path / "prepared", tmp_path / "runs"
+    recordings = jobs.recordings(tmp_path, service.url)
+    configs = {
+        "prepare": jobs.preparation(tmp_path, s2),
+        "train_s1": jobs.short_s1_run(tmp_path, s1),
+        "train_s2": jobs.short_s2_run(tmp_path, s2),
+    }
+    data = ("--data", prepared)
+    service.train("prepare", configs["prepare"], "--input", recordings, "--out", prepared)
+    service.train("train_s1", configs["train_s1"], *data, "--out", runs / "s1")
+    service.train("train_s2", configs["train_s2"], *data, "--out", runs / "s2")
+    trained = (runs / "s1/export/s1.json", runs / "s2/export/s2.json")
+    publication = jobs.publication(tmp_path, "newcomer", *trained)
+    service.train("publish", publication, "--root", service.storage)
     assert len(listen(service.url, "newcomer")) > 0
     assert service.replica_ids("Ingress", "SemanticDecoder", "Vocoder") == replicas
 
@@ -61,9 +63,9 @@ def test_a_persona_that_a_job_trains_writes_lines_without_a_restart(
 ) -> None:
     replicas = service.replica_ids("Ingress", "PersonaLLM")
     assert _ask_persona(service).status_code == 404
-    service.submit(
-        *(sys.executable, "-m", "training.finetune_persona", "--config", _short_run(tmp_path)),
-        *("--persona", _trainee(tmp_path), "--data", _few_rows(tmp_path)),
+    service.train(
+        *("finetune_persona", jobs.short_persona_run(tmp_path)),
+        *("--persona", jobs.trainee(tmp_path), "--data", jobs.few_rows(tmp_path)),
         *("--out", tmp_path / "run", "--root", service.storage),
     )
     reply = _ask_persona(service)
@@ -78,53 +80,3 @@ def _ask_persona(service: ClusterService) -> httpx.Response:
         "messages": [{"role": "user", "content": "점심시간이다."}],
     }
     return httpx.post(f"{service.url}/v1/chat/completions", json=body, timeout=120)
-
-
-def _trained_voice(folder: Path) -> Path:
-    """What a pair of training runs leaves behind, and the configuration that publishes it."""
-    s2 = small_voice(has_posterior=True, config=S2)
-    write_native(folder / "s1.json", Checkpoint(Kind.S1, S1, random_s1(seed=3).state_dict()))
-    write_native(folder / "s2.json", Checkpoint(Kind.S2, S2, s2.state_dict()))
-    noise = np.random.default_rng(1).normal(0, 0.1, int(3.5 * 24_000))
-    soundfile.write(folder / "clip.wav", noise, 24_000)
-    what = {"description": "Random weights.", "licence": "Apache-2.0"}
-    reference = {"clip": str(folder / "clip.wav"), "transcript": "오늘 회의는 세 시에 시작합니다."}
-    document = {
-        "checkpoint": {
-            "id": "trained",
-            "s1": str(folder / "s1.json"),
-            "s2": str(folder / "s2.json"),
-            "ssl": "whisper-base",
-            **what,
-        },
-        "voices": [{"id": "newcomer", "references": [reference], **what}],
-        "card": {"data": "none", "seed": 0, "commands": ["true"]},
-    }
-    return _yaml(folder / "publish.yaml", document)
-
-
-def _short_run(folder: Path) -> Path:
-    """One update of the embedded model's adapter."""
-    config = yaml.safe_load((TRAINING / "configs/finetune_persona_small.yaml").read_text())
-    config |= {"max_updates": 1, "epochs": 1}
-    config["publishing"] |= {"serves_in": ["bfloat16"], "num_scenes": 1}
-    return _yaml(folder / "finetune.yaml", config)
-
-
-def _trainee(folder: Path) -> Path:
-    character = json.loads((TRAINING / "persona/characters/bujang.json").read_text())
-    path = folder / "trainee.json"
-    path.write_text(json.dumps(character | {"persona_id": "trainee"}))
-    return path
-
-
-def _few_rows(folder: Path) -> Path:
-    rows = (TRAINING / "persona/data/bujang.jsonl").read_text().splitlines()
-    path = folder / "rows.jsonl"
-    path.write_text("\n".join(rows[:40]) + "\n")
-    return path
-
-
-def _yaml(path: Path, document: object) -> Path:
-    path.write_text(yaml.safe_dump(document, allow_unicode=True))
-    return path
