@@ -84,3 +84,16 @@ def judge(gates: Sequence[Gate], summary: Mapping[str, float | None]) -> list[Ou
         value = summary.get(gate.metric.name)
         outcomes.append(Outcome(gate, value, gate.verdict(value)))
     return outcomes
+
+
+def passes(outcomes: Sequence[Outcome]) -> bool:
+    """Whether no gate fails what is on trial."""
+    return not any(outcome.fails_voice for outcome in outcomes)
+
+
+def verdict(name: str, outcomes: Sequence[Outcome]) -> str:
+    """One line: which gates the one on trial fails."""
+    failed = [outcome.gate.metric.label for outcome in outcomes if outcome.fails_voice]
+    if not failed:
+        return f"{name} passes all {len(outcomes)} gates"
+    return f"{name} fails {len(failed)} of {len(outcomes)} gates: {', '.join(failed)}"

@@ -6,25 +6,13 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from training.evaluation.gates import Verdict
+from training.evaluation.markup import html_page, html_table
 from training.evaluation.measurements import Evaluation, Sentence
 from training.evaluation.recording import Recording, opus_data_uri
 from training.evaluation.report import NOTES, Report, plots, quality_rows, sentence_value
 
 Recordings = Mapping[str, Mapping[str, Recording]]
 """Recordings by voice and text."""
-
-_STYLE = """
-:root { color-scheme: light dark }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; width: 100%; margin: 1rem 0 }
-th, td { text-align: left; padding: .3rem .6rem; vertical-align: top }
-tr { border-bottom: 1px solid #8884 }
-td.number { text-align: right; font-variant-numeric: tabular-nums }
-.passed { color: #2e8b57 } .failed { color: #d0392b; font-weight: bold }
-.not-measured { color: #b8860b }
-audio { width: 14rem; height: 2rem } svg { max-width: 100%; height: auto }
-.heard { opacity: .75 } footer { opacity: .7; font-size: 90% }
-"""
 
 
 def to_html(report: Report, recordings: Recordings, bit_rate: int) -> str:
@@ -39,28 +27,20 @@ def to_html(report: Report, recordings: Recordings, bit_rate: int) -> str:
         _voice(evaluation, recordings.get(evaluation.voice, {}), bit_rate)
         for evaluation in report.evaluations
     )
-    conditions = "".join(
-        f"<li>{escape(name)}: {escape(value)}</li>" for name, value in report.conditions.items()
-    )
-    notes = "".join(f"<li>{escape(note)}</li>" for note in NOTES)
-    verdict = "passed" if report.passes else "failed"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{escape(report.title)}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>{escape(report.title)}</h1>"
-        f'<p class="{verdict}">{escape(report.verdict)}.</p>'
-        f"{_quality_table(report)}{plots(report)}{voices}"
-        f"<footer><ul>{conditions}{notes}</ul></footer></body></html>\n"
+    conditions = [f"{name}: {value}" for name, value in report.conditions.items()]
+    return html_page(
+        report.title,
+        "en",
+        report.verdict,
+        report.passes,
+        f"{_quality_table(report)}{plots(report)}{voices}",
+        (*conditions, *NOTES),
     )
 
 
 def _quality_table(report: Report) -> str:
     header, rows = quality_rows(report)
-    num_voices = len(report.evaluations)
-    body = "".join(_row(row, num_voices) for row in rows)
-    heads = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    return html_table(header, (_row(row, len(report.evaluations)) for row in rows))
 
 
 def _row(row: Sequence[str], num_voices: int) -> str:
@@ -78,15 +58,14 @@ def _voice(evaluation: Evaluation, recordings: Mapping[str, Recording], bit_rate
         f"<li>not available: {escape(name)}: {escape(reason)}</li>"
         for name, reason in evaluation.missing.items()
     )
-    rows = "".join(
+    rows = (
         _sentence(sentence, recordings.get(sentence.text), bit_rate)
         for sentence in (*evaluation.sentences, *evaluation.long_texts)
     )
+    header = ["text, and what was heard", "CER", "DistillMOS", "similarity", "faults", ""]
     return (
         f"<h2>{escape(evaluation.voice)} <small>({escape(evaluation.engine)})</small></h2>"
-        f"<ul>{missing}</ul><table><thead><tr><th>text, and what was heard</th><th>CER</th>"
-        "<th>DistillMOS</th><th>similarity</th><th>faults</th><th></th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>"
+        f"<ul>{missing}</ul>{html_table(header, rows)}"
     )
 
 

@@ -10,8 +10,8 @@ WIDTH = 860
 _PANEL_HEIGHT = 92
 _LABEL_WIDTH = 190
 _RIGHT = 30
-_COLOURS = ("#2f7ed8", "#e07a1f")
-_INK = "#808080"  # readable on white and on black
+COLOURS = ("#2f7ed8", "#e07a1f")
+INK = "#808080"  # readable on white and on black
 _LANE = 22
 
 
@@ -42,10 +42,15 @@ def figure(panels: Sequence[Panel]) -> str:
     """All panels under each other, as one `<svg>`."""
     height = _PANEL_HEIGHT * len(panels) + 8
     body = "".join(_panel(panel, idx * _PANEL_HEIGHT) for idx, panel in enumerate(panels))
+    return svg(height, body)
+
+
+def svg(height: int, body: str) -> str:
+    """A picture of the plots' width; it stands in a page, or by itself."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         f'width="{WIDTH}" height="{height}" font-family="sans-serif" font-size="12" '
-        f'fill="{_INK}" role="img">{body}</svg>'
+        f'fill="{INK}" role="img">{body}</svg>'
     )
 
 
@@ -53,17 +58,17 @@ def _panel(panel: Panel, top: float) -> str:
     axis = top + 22 + _LANE * 2
     parts = [
         f'<text x="0" y="{top + 16}" font-weight="bold">{escape(panel.title)}</text>',
-        f'<path d="M{_LABEL_WIDTH} {axis}H{WIDTH - _RIGHT}" stroke="{_INK}"/>',
+        f'<path d="M{_LABEL_WIDTH} {axis}H{WIDTH - _RIGHT}" stroke="{INK}"/>',
     ]
     for part in range(5):
         value = panel.low + (panel.high - panel.low) * part / 4
         x = _x(panel, value)
-        parts.append(f'<path d="M{x:.1f} {axis}v4" stroke="{_INK}"/>')
+        parts.append(f'<path d="M{x:.1f} {axis}v4" stroke="{INK}"/>')
         parts.append(
             f'<text x="{x:.1f}" y="{axis + 17}" text-anchor="middle">{_tick(panel, value)}</text>'
         )
     for idx, series in enumerate(panel.series):
-        parts.append(_dots(panel, series, top + 34 + _LANE * idx, _COLOURS[idx % len(_COLOURS)]))
+        parts.append(_dots(panel, series, top + 34 + _LANE * idx, COLOURS[idx % len(COLOURS)]))
     if panel.limit is not None:
         x = _x(panel, panel.limit)
         parts.append(

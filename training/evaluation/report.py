@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from training.evaluation import gates
 from training.evaluation.gates import Outcome
+from training.evaluation.markup import markdown_table
 from training.evaluation.measurements import Evaluation, Sentence
 from training.evaluation.metrics import METRICS, Metric, written
 from training.evaluation.plots import Panel, Series, figure
@@ -34,16 +36,12 @@ class Report:
 
     @property
     def passes(self) -> bool:
-        return not any(outcome.fails_voice for outcome in self.outcomes)
+        return gates.passes(self.outcomes)
 
     @property
     def verdict(self) -> str:
         """One line."""
-        failed = [outcome.gate.metric.label for outcome in self.outcomes if outcome.fails_voice]
-        voice = self.evaluations[0].voice
-        if not failed:
-            return f"{voice} passes all {len(self.outcomes)} gates"
-        return f"{voice} fails {len(failed)} of {len(self.outcomes)} gates: {', '.join(failed)}"
+        return gates.verdict(self.evaluations[0].voice, self.outcomes)
 
 
 def to_json(report: Report) -> str:
@@ -96,7 +94,7 @@ def to_markdown(report: Report, picture: str | None = None) -> str:
         picture: address of the plots, relative to the document.
     """
     header, rows = quality_rows(report)
-    parts = [f"# {report.title}", f"**{report.verdict}.**", _table(header, rows)]
+    parts = [f"# {report.title}", f"**{report.verdict}.**", markdown_table(header, rows)]
     if picture:
         parts.append(f"![Each sentence, and the mean]({picture})")
     parts += [_missing(evaluation) for evaluation in report.evaluations if evaluation.missing]
@@ -160,7 +158,7 @@ def _worst(evaluation: Evaluation) -> str:
         [s.expected or s.text, s.error or s.heard, _percent(sentence_value(s, "cer"))]
         for s in ranked
     ]
-    return _table(["text, as read aloud", "heard", "CER"], rows)
+    return markdown_table(["text, as read aloud", "heard", "CER"], rows)
 
 
 def _badness(sentence: Sentence) -> float:
@@ -171,15 +169,6 @@ def _badness(sentence: Sentence) -> float:
 
 def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.0%}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(_one_line, line))} |" for line in lines)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
 
 
 def _joined(parts: Sequence[str]) -> str:

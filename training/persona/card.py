@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from models.persona.persona import Persona
+from training.evaluation.markup import file_table, markdown_table
 
 _NUM_LINES = 8
 
@@ -37,7 +37,7 @@ def persona_card(
         "As the model wrote it, before any engine guides or repairs a line.",
         _lines(training),
         "## Files",
-        _files(files),
+        file_table(files),
         "Every argument of the training is in `training.json`. Loaded by PEFT with "
         "`PeftModel.from_pretrained(base_model, folder)`.",
     ]
@@ -56,7 +56,7 @@ def _facts(persona: Persona, training: dict[str, Any]) -> str:
     adapter, data = persona.adapter, training["data"]
     assert adapter is not None  # it is being published
     arguments = training["arguments"]
-    return _table(
+    return markdown_table(
         ("", ""),
         [
             ("licence", persona.licence),
@@ -89,26 +89,9 @@ def _figures(training: dict[str, Any]) -> str:
     return (
         f"Held-out loss per token: {losses['held_out_before']:.3f} before, "
         f"{losses['held_out']:.3f} after.\n\n"
-    ) + _table(("served in", "largest logit difference", "well-formed lines"), served)
+    ) + markdown_table(("served in", "largest logit difference", "well-formed lines"), served)
 
 
 def _lines(training: dict[str, Any]) -> str:
     rows = [(one["input"], one["line"]) for one in training["lines"][:_NUM_LINES]]
-    return _table(("scene", "line"), rows)
-
-
-def _files(files: Mapping[str, bytes]) -> str:
-    rows = [
-        (name, f"{len(content):,}", f"`{hashlib.sha256(content).hexdigest()}`")
-        for name, content in files.items()
-    ]
-    return _table(("file", "bytes", "SHA-256"), rows)
-
-
-def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
-    lines: list[tuple[Any, ...]] = [header, ("---",) * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
-
-
-def _cell(value: Any) -> str:
-    return " ".join(str(value).replace("|", "\\|").split())
+    return markdown_table(("scene", "line"), rows)

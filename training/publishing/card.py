@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+from training.evaluation.markup import file_table, markdown_table
 from training.evaluation.metrics import METRIC_OF, METRICS, written
 from training.publishing.config import CardArgs
 
@@ -43,11 +43,11 @@ def model_card(
         _front_matter(licence, language),
         f"# {title}",
         description,
-        _table(["", ""], list(rows.items())),
+        markdown_table(["", ""], list(rows.items())),
         "## Figures",
         _metrics(metrics),
         "## Files",
-        _files(files),
+        file_table(files),
     ]
     if card.commands:
         parts += ["## Made again by", _fenced("\n".join(card.commands), "sh")]
@@ -75,23 +75,7 @@ def _metrics(metrics: Mapping[str, float]) -> str:
         if metric.name in metrics
     ]
     rows += [(name, f"{value:g}") for name, value in metrics.items() if name not in METRIC_OF]
-    return _table(["metric", "value"], rows)
-
-
-def _files(files: Mapping[str, bytes]) -> str:
-    rows = [
-        (name, f"{len(content):,}", f"`{hashlib.sha256(content).hexdigest()}`")
-        for name, content in files.items()
-    ]
-    return _table(["file", "bytes", "SHA-256"], rows)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        f"| {' | '.join(' '.join(cell.replace('|', chr(92) + '|').split()) for cell in line)} |"
-        for line in lines
-    )
+    return markdown_table(["metric", "value"], rows)
 
 
 def _fenced(text: str, language: str) -> str:

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
+from training.evaluation import gates
 from training.evaluation.gates import Outcome, Verdict
+from training.evaluation.markup import html_page, html_table, markdown_table
 from training.evaluation.metrics import written
 from training.evaluation.plots import Panel, Series, figure
 from training.persona.evaluation.marks import MARKS, Figures
@@ -24,16 +26,6 @@ NOTES = (
     "held-out lines that people would call fitting.",
 )
 _NUM_LINES = 20
-_STYLE = """
-:root { color-scheme: light dark }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; width: 100%; margin: 1rem 0 }
-th, td { text-align: left; padding: .3rem .6rem; vertical-align: top }
-tr { border-bottom: 1px solid #8884 }
-.passed { color: #2e8b57 } .failed { color: #d0392b; font-weight: bold }
-.not-measured { color: #b8860b } svg { max-width: 100%; height: auto }
-footer { opacity: .7; font-size: 90% }
-"""
 
 
 @dataclass(frozen=True)
@@ -60,16 +52,12 @@ class Report:
 
     @property
     def passes(self) -> bool:
-        return not any(outcome.fails_voice for outcome in self.outcomes)
+        return gates.passes(self.outcomes)
 
     @property
     def verdict(self) -> str:
         """One line."""
-        failed = [outcome.gate.metric.label for outcome in self.outcomes if outcome.fails_voice]
-        name = self.marked[0].name
-        if not failed:
-            return f"{name} passes all {len(self.outcomes)} gates"
-        return f"{name} fails {len(failed)} of {len(self.outcomes)} gates: {', '.join(failed)}"
+        return gates.verdict(self.marked[0].name, self.outcomes)
 
 
 def to_json(report: Report) -> str:
@@ -127,35 +115,32 @@ def to_markdown(report: Report, name: str) -> str:
     parts = [
         f"# {report.title}",
         f"**{report.verdict}.**",
-        _markdown_table(header, rows),
+        markdown_table(header, rows),
         f"![Each line, and the mean]({name}.svg)",
         f"![Turn by turn]({name}-turns.svg)" if _talkers(report) else "",
         "\n".join([*conditions, *(f"- {note}" for note in NOTES)]),
         "## What was said to scenes nobody was trained on",
-        _markdown_table(["scene", *(m.name for m in report.marked)], _lines(report)),
+        markdown_table(["scene", *(m.name for m in report.marked)], _lines(report)),
         "## The first dialogue",
-        _markdown_table(["turn", "user", *(m.name for m in _talkers(report))], _talk(report)),
+        markdown_table(["turn", "user", *(m.name for m in _talkers(report))], _talk(report)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def to_html(report: Report) -> str:
     """One page that needs nothing else."""
-    header, rows = table(report)
-    verdict = "passed" if report.passes else "failed"
+    lines = ["scene", *(m.name for m in report.marked)]
+    talk = ["turn", "user", *(m.name for m in _talkers(report))]
     facts = [f"{name}: {value}" for name, value in report.conditions.items()]
-    items = "".join(f"<li>{escape(item)}</li>" for item in (*facts, *NOTES))
-    talkers = [m.name for m in _talkers(report)]
-    return (
-        '<!doctype html><html lang="ko"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{escape(report.title)}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>{escape(report.title)}</h1>"
-        f'<p class="{verdict}">{escape(report.verdict)}.</p>'
-        f"{_html_table(header, rows)}{plots(report)}{drift_plot(report)}"
-        f"<h2>Lines</h2>{_html_table(['scene', *(m.name for m in report.marked)], _lines(report))}"
-        f"<h2>The first dialogue</h2>{_html_table(['turn', 'user', *talkers], _talk(report))}"
-        f"<footer><ul>{items}</ul></footer></body></html>\n"
+    return html_page(
+        report.title,
+        "ko",
+        report.verdict,
+        report.passes,
+        f"{_html_table(*table(report))}{plots(report)}{drift_plot(report)}"
+        f"<h2>Lines</h2>{_html_table(lines, _lines(report))}"
+        f"<h2>The first dialogue</h2>{_html_table(talk, _talk(report))}",
+        (*facts, *NOTES),
     )
 
 
@@ -232,19 +217,8 @@ def _said(text: str, error: str | None) -> str:
     return text if error is None else f"({error})"
 
 
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
-
-
 def _html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    heads = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in rows)
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    return html_table(header, (f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in rows))
 
 
 def _html_cell(text: str) -> str:

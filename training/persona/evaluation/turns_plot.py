@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-_WIDTH, _HEIGHT = 860, 190
+from training.evaluation.plots import COLOURS, INK, WIDTH, svg
+
+_HEIGHT = 190
 _LEFT, _TOP, _BOTTOM = 190, 30, 160
-_COLOURS = ("#2f7ed8", "#e07a1f")
-_INK = "#808080"  # readable on white and on black
 
 
 def turns_plot(title: str, series: Mapping[str, Mapping[int, float | None]]) -> str:
@@ -23,11 +23,10 @@ def turns_plot(title: str, series: Mapping[str, Mapping[int, float | None]]) -> 
         f'<text x="{_x(turn, last):.1f}" y="{_BOTTOM + 18}" text-anchor="middle">{turn}</text>'
         for turn in range(1, last + 1)
     )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-        f'width="{_WIDTH}" height="{_HEIGHT}" font-family="sans-serif" font-size="12" '
-        f'fill="{_INK}" role="img"><text x="0" y="16" font-weight="bold">{escape(title)}</text>'
-        f'<path d="M{_LEFT} {_BOTTOM}H{_WIDTH - 30}" stroke="{_INK}"/>{ticks}{body}</svg>'
+    return svg(
+        _HEIGHT,
+        f'<text x="0" y="16" font-weight="bold">{escape(title)}</text>'
+        f'<path d="M{_LEFT} {_BOTTOM}H{WIDTH - 30}" stroke="{INK}"/>{ticks}{body}',
     )
 
 
@@ -37,7 +36,7 @@ def _line(name: str, shares: Mapping[int, float | None], last: int, idx: int) ->
         for turn, share in shares.items()
         if share is not None
     ]
-    colour = _COLOURS[idx % len(_COLOURS)]
+    colour = COLOURS[idx % len(COLOURS)]
     return (
         f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="2"/>'
         f'<text x="{_LEFT - 10}" y="{_TOP + 20 + idx * 18}" text-anchor="end" fill="{colour}">'
@@ -46,7 +45,7 @@ def _line(name: str, shares: Mapping[int, float | None], last: int, idx: int) ->
 
 
 def _x(turn: int, last: int) -> float:
-    return _LEFT + 20 + (turn - 1) / (last - 1) * (_WIDTH - _LEFT - 70)
+    return _LEFT + 20 + (turn - 1) / (last - 1) * (WIDTH - _LEFT - 70)
 
 
 def _y(share: float) -> float:
