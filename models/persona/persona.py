@@ -31,6 +31,9 @@ MAX_FILE_BYTES = 256 * 1024
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+Instruction = Annotated[Text, AfterValidator(_within_one_section)]
+"""A character sheet: what opens every prompt of a persona."""
+
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 # One line, so that a header cannot smuggle a second section into the template.
 Header = Annotated[str, StringConstraints(pattern=r"^### [^\n#]{1,40}$")]
@@ -119,7 +122,7 @@ class Persona:
     base_model: ShortText
     script: Script
     speech_level: SpeechLevel | None
-    instruction: Annotated[Text, AfterValidator(_within_one_section)]
+    instruction: Instruction
     template: Template
     speaker_names: tuple[ShortText, ...]
     stop: tuple[ShortText, ...]

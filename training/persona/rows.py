@@ -16,18 +16,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
+from models.persona.persona import Instruction
 from models.persona.scene import MAX_TURN_CHARS, Scene, neutralize
 
 MAX_LINE_BYTES = 64 * 1024
-MAX_INSTRUCTION_CHARS = 4000
 
 _MAX_FAULTS_SHOWN = 20
-
-
-def _instruction(text: str) -> str:
-    if "###" in text:
-        raise ValueError("holds '###', which opens a section of the prompt")
-    return text
 
 
 def _input(text: str) -> str:
@@ -49,11 +43,7 @@ class Row:
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
-    instruction: Annotated[
-        str,
-        StringConstraints(min_length=1, max_length=MAX_INSTRUCTION_CHARS),
-        AfterValidator(_instruction),
-    ]
+    instruction: Instruction
     input: Annotated[str, AfterValidator(_input)]
     output: Annotated[
         str, StringConstraints(min_length=1, max_length=MAX_TURN_CHARS), AfterValidator(_output)
