@@ -7,7 +7,8 @@
     ray job submit --working-dir . -- python -m training.finetune_persona ...      on a cluster
     python -m training.finetune_persona --config … --dry-run config.json --gpu-gib 24
 
-The same line goes on where the run stands; SIGTERM stops it after a checkpoint. In RUN:
+The same line goes on where the run stands, and publishes nothing twice; SIGTERM stops it after a
+checkpoint. In RUN:
 
     checkpoints/                  what a run goes on from
     tensorboard/, metrics.jsonl
@@ -33,10 +34,11 @@ from training.loops.persona.estimate import estimate
 from training.loops.persona.launch import Task, run_locally, run_on_ray
 from training.loops.strict import ConfigError, read_config
 from training.persona.character import Character
-from training.persona.publication import PublishedPersona, publish, push_to_hub
+from training.persona.publication import publish, push_to_hub
+from training.publishing.versions import PublishedVersion
 
 
-def publish_run(task: Task, root: str, version: int | None = None) -> PublishedPersona:
+def publish_run(task: Task, root: str, version: int | None = None) -> PublishedVersion:
     """Publish what a finished run exported.
 
     Raises:
@@ -69,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("stopped; the same command goes on")
             return 0
         published = publish_run(task, _root(given.root), given.version)
-        print(f"persona {published.record}")
+        before = "" if published.is_new else ", which was published before"
+        print(f"persona {published.record}{before}")
         if commit := push_to_hub(args, published):
             print(f"pushed: {commit}")
     except (ValueError, OSError, AssetError) as error:

@@ -4,9 +4,9 @@
     python -m training.publish --config … --root s3://bucket/prefix
     python -m training.publish --config … --root models/embedded     # what ships with the project
 
-A version appears as a whole or not at all, never changes, and its number is never used again. With
-`hub` in the configuration the same files go to a repository of a model hub as well; the token is
-read from HF_TOKEN.
+A version appears as a whole or not at all, never changes, and its number is never used again. What
+the newest one holds already is not published a second time. With `hub` in the configuration the
+same files go to a repository of a model hub as well; the token is read from HF_TOKEN.
 """
 
 from __future__ import annotations
@@ -37,16 +37,22 @@ from training.publishing.card import model_card
 from training.publishing.config import CheckpointArgs, PublishArgs, VoiceArgs, read_metrics
 from training.publishing.hub import push
 from training.publishing.references import EncodedReference, OpenEncoder, encode, encoder_opener
-from training.publishing.versions import CARD_NAME, VersionedFolder
+from training.publishing.versions import (
+    CARD_NAME,
+    Description,
+    PublishedVersion,
+    VersionedFolder,
+)
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What a run published: the weights that are used, the voices, and all files by key."""
+    """The weights that are used, the voices, all files by key; `is_new` if any was written."""
 
     checkpoint: RecordId
     voices: tuple[RecordId, ...]
     files: dict[str, bytes]
+    is_new: bool
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class _Base:
     ssl: SslName
     weights: weights.ServedWeights
     files: dict[str, bytes]
+    is_new: bool
 
 
 @dataclass(frozen=True)
@@ -83,12 +90,17 @@ def publish(args: PublishArgs, store: ObjectStore, open_encoder: OpenEncoder) ->
     voices = _prepared(args, served, open_encoder(ssl)) if args.voices else []
     base = stored or _publish_checkpoint(args, _new(args), served, metrics, store)
     files = dict(base.files)
-    records = []
+    published = []
     for voice in voices:
-        record, written = _publish_voice(args, voice, base, store)
-        records.append(record)
-        files |= written
-    return Publication(base.record, tuple(records), files)
+        folder = VersionedFolder(store, "voices", voice.args.id, "voice.json")
+        published.append(_publish_voice(args, voice, base, folder))
+        files |= _by_key(folder, published[-1])
+    return Publication(
+        base.record,
+        tuple(voice.record for voice in published),
+        files,
+        base.is_new or any(voice.is_new for voice in published),
+    )
 
 
 def _publish_checkpoint(
@@ -98,18 +110,6 @@ def _publish_checkpoint(
     metrics: dict[str, float],
     store: ObjectStore,
 ) -> _Base:
-    folder = VersionedFolder(store, "checkpoints", new.id, "checkpoint.json")
-    version = folder.claim(new.version)
-    document = PublishedCheckpoint(
-        checkpoint_id=new.id,
-        version=str(version),
-        family="gpt_sovits_v2",
-        ssl=new.ssl,
-        description=new.description,
-        licence=new.licence,
-        created_at=_now(),
-        metrics=metrics,
-    )
     facts = {
         "architecture": "GPT-SoVITS v2, S1 and S2",
         "parameters": f"{served.num_parameters:,}",
@@ -117,28 +117,42 @@ def _publish_checkpoint(
         "size": f"{served.num_bytes / 1e6:.1f} MB",
         "semantic tokens from": new.ssl,
     }
-    card = model_card(
-        title=f"{new.id}@{version}",
-        description=new.description,
-        licence=new.licence,
-        language="ko",
-        facts=facts,
-        metrics=metrics,
-        files=served.files,
-        card=args.card,
-    )
-    files = {CARD_NAME: card.encode(), **served.files}
-    record = folder.publish(version, files, to_json(document))
-    return _Base(record, new.ssl, served, _by_key(folder, version, files, to_json(document)))
+
+    def describe(version: int) -> Description:
+        document = PublishedCheckpoint(
+            checkpoint_id=new.id,
+            version=str(version),
+            family="gpt_sovits_v2",
+            ssl=new.ssl,
+            description=new.description,
+            licence=new.licence,
+            created_at=_now(),
+            metrics=metrics,
+        )
+        card = model_card(
+            title=f"{new.id}@{version}",
+            description=new.description,
+            licence=new.licence,
+            language="ko",
+            facts=facts,
+            metrics=metrics,
+            files=served.files,
+            card=args.card,
+        )
+        return Description(card, to_json(document))
+
+    folder = VersionedFolder(store, "checkpoints", new.id, "checkpoint.json")
+    published = folder.publish_once(served.files, describe, new.version)
+    return _Base(published.record, new.ssl, served, _by_key(folder, published), published.is_new)
 
 
 def _publish_voice(
-    args: PublishArgs, voice: _PreparedVoice, base: _Base, store: ObjectStore
-) -> tuple[RecordId, dict[str, bytes]]:
-    folder = VersionedFolder(store, "voices", voice.args.id, "voice.json")
-    version = folder.claim(voice.args.version)
-    document = to_json(
-        PublishedVoice(
+    args: PublishArgs, voice: _PreparedVoice, base: _Base, folder: VersionedFolder
+) -> PublishedVersion:
+    clips = {name: data for reference in voice.references for name, data in reference.files.items()}
+
+    def describe(version: int) -> Description:
+        document = PublishedVoice(
             voice_id=voice.args.id,
             version=str(version),
             engine="gpt_sovits",
@@ -152,21 +166,19 @@ def _publish_voice(
             owner=None,
             training=_training_summary(args, voice.metrics),
         )
-    )
-    clips = {name: data for reference in voice.references for name, data in reference.files.items()}
-    card = model_card(
-        title=f"{voice.args.id}@{version}",
-        description=voice.args.description,
-        licence=voice.args.licence,
-        language=voice.args.language,
-        facts={"weights": str(base.record), "reference clips": str(len(voice.references))},
-        metrics=voice.metrics,
-        files=clips,
-        card=args.card,
-    )
-    files = {CARD_NAME: card.encode(), **clips}
-    record = folder.publish(version, files, document)
-    return record, _by_key(folder, version, files, document)
+        card = model_card(
+            title=f"{voice.args.id}@{version}",
+            description=voice.args.description,
+            licence=voice.args.licence,
+            language=voice.args.language,
+            facts={"weights": str(base.record), "reference clips": str(len(voice.references))},
+            metrics=voice.metrics,
+            files=clips,
+            card=args.card,
+        )
+        return Description(card, to_json(document))
+
+    return folder.publish_once(clips, describe, voice.args.version)
 
 
 def _prepared(
@@ -193,7 +205,9 @@ def _stored(args: PublishArgs, store: ObjectStore) -> _Base:
     document = checkpoint_from_json(records.read_bytes(record))
     key = f"checkpoints/{record.name}/{record.version}"
     layer = next(layer for layer in layers if "checkpoint.json" in layer.children(key))
-    return _Base(record, document.ssl, weights.stored(layer, record.name, record.version), {})
+    return _Base(
+        record, document.ssl, weights.stored(layer, record.name, record.version), {}, False
+    )
 
 
 def _new(args: PublishArgs) -> CheckpointArgs:
@@ -216,11 +230,9 @@ def _training_summary(args: PublishArgs, metrics: dict[str, float]) -> dict[str,
     }
 
 
-def _by_key(
-    folder: VersionedFolder, version: int, files: dict[str, bytes], document: bytes
-) -> dict[str, bytes]:
-    everything = {**files, folder.document: document}
-    return {folder.key(version, name): content for name, content in everything.items()}
+def _by_key(folder: VersionedFolder, published: PublishedVersion) -> dict[str, bytes]:
+    version = int(published.record.version)
+    return {folder.key(version, name): content for name, content in published.files.items()}
 
 
 def push_to_hub(args: PublishArgs, publication: Publication) -> str | None:
@@ -268,6 +280,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"weights {publication.checkpoint}")
         for voice in publication.voices:
             print(f"voice {voice}")
+        if not publication.is_new:
+            print("all of it was published before; nothing was written")
         if commit := push_to_hub(args, publication):
             print(f"pushed: {commit}")
     except (ValueError, OSError, AssetError) as error:

@@ -16,7 +16,8 @@ from training.loops.persona.estimate import estimate
 from training.loops.persona.run import num_updates
 from training.loops.strict import ConfigError, read_config
 from training.persona.character import Character
-from training.persona.publication import PublishedPersona, push_to_hub
+from training.persona.publication import push_to_hub
+from training.publishing.versions import PublishedVersion
 
 ROOT = Path(__file__).parents[2]
 EEVE = ROOT / "training/persona/bases/eeve-korean-instruct-10.8b.json"
@@ -88,7 +89,7 @@ def test_updates_are_counted_as_they_will_be_made() -> None:
 def test_hub_gets_the_files_of_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret0123456789")
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # the fake hub speaks LFS alone
-    published = PublishedPersona(
+    published = PublishedVersion(
         RecordId("baeu", "1"), {"README.md": b"card", "persona.json": b"{}"}
     )
     publishing = {"serves_in": ["float32"], "licence": "MIT"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,9 @@ from tests.training.published_runs import (
     write_runs,
 )
 from training.publish import Publication, main, publish
-from training.publishing.versions import VersionedFolder, VersionTaken
+from training.publishing.versions import Description, VersionedFolder, VersionTaken
+
+TIMES = count()
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +121,30 @@ def test_next_run_gets_the_next_number_and_leaves_the_first_as_it_was(
     runs: Path, tmp_path: Path
 ) -> None:
     store = FolderStore(tmp_path)
-    publish(publish_args(runs), store, open_encoder)
+    args = publish_args(runs)
+    publish(args, store, open_encoder)
     before = store.read("voices/noise/1/voice.json")
-    publication = publish(publish_args(runs), store, open_encoder)
+    checkpoint = args.checkpoint.model_copy(update={"description": "better"})  # type: ignore[union-attr]
+    publication = publish(args.model_copy(update={"checkpoint": checkpoint}), store, open_encoder)
     assert publication.checkpoint == RecordId("small", "2")
     assert publication.voices == (RecordId("noise", "2"),)
     assert store.read("voices/noise/1/voice.json") == before
     assert json.loads(store.read("voices/noise/current.json")) == {"version": "2"}
+
+
+def test_what_the_newest_version_holds_is_not_published_again(runs: Path, tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    first, again = (publish(publish_args(runs), store, open_encoder) for _ in range(2))
+    assert (first.is_new, again.is_new) == (True, False)
+    assert (again.checkpoint, again.voices) == (first.checkpoint, first.voices)
+    assert again.files == first.files  # for a hub that refused the first time
+    assert store.children("voices/noise") == ["1", "current.json"]
+
+    args = publish_args(runs)
+    voice = args.voices[0].model_copy(update={"description": "another"})
+    third = publish(args.model_copy(update={"voices": [voice]}), store, open_encoder)
+    assert (third.checkpoint, third.voices) == (first.checkpoint, (RecordId("noise", "2"),))
+    assert third.is_new
 
 
 def test_voice_can_be_made_with_weights_that_are_there_already(
@@ -206,6 +226,31 @@ def test_number_of_a_deleted_voice_is_never_used_again(folder: VersionedFolder) 
     with pytest.raises(VersionTaken):
         folder.claim(4)
     assert folder.claim() == 5
+
+
+def test_version_whose_run_died_before_it_became_current_becomes_so_when_published_again(
+    folder: VersionedFolder,
+) -> None:
+    first = folder.publish_once({"a": b"1"}, described)
+    folder.store.delete("voices/noise/current.json")
+    again = folder.publish_once({"a": b"1"}, described)
+    assert (first.is_new, again.is_new) == (True, False)
+    assert again.record == first.record and again.files.keys() == first.files.keys()
+    assert json.loads(folder.store.read("voices/noise/current.json")) == {"version": "1"}
+
+
+def described(version: int) -> Description:
+    """At another time with every call."""
+    document = {"version": str(version), "created_at": next(TIMES)}
+    return Description(f"# noise@{version}", json.dumps(document).encode())
+
+
+@pytest.mark.parametrize("files", [{"a": b"2"}, {"a": b"1", "b": b""}, {}])
+def test_version_with_other_files_is_another_one(
+    folder: VersionedFolder, files: dict[str, bytes]
+) -> None:
+    folder.publish_once({"a": b"1"}, described)
+    assert folder.publish_once(files, described).record == RecordId("noise", "2")
 
 
 def test_older_version_that_is_published_late_does_not_become_current(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from models.persona.adapter import AdapterInfo, ServedPrecision
 from models.persona.persona import Persona
-from models.storage import ObjectStore, RecordId
+from models.storage import ObjectStore
 from training.loops.persona.args import PersonaArgs
 from training.loops.persona.export import TRAINING_NAME
 from training.loops.persona.run import CONFIG_NAME, WEIGHTS_NAME
@@ -18,17 +18,9 @@ from training.loops.strict import ConfigError
 from training.persona.card import persona_card
 from training.persona.character import Character
 from training.publishing.hub import push
-from training.publishing.versions import CARD_NAME, VersionedFolder
+from training.publishing.versions import Description, PublishedVersion, VersionedFolder
 
 DOCUMENT_NAME = "persona.json"
-
-
-@dataclass(frozen=True)
-class PublishedPersona:
-    """What was published: the version, and all its files by name."""
-
-    record: RecordId
-    files: dict[str, bytes]
 
 
 def publish(
@@ -38,11 +30,12 @@ def publish(
     export: Path,
     store: ObjectStore,
     version: int | None = None,
-) -> PublishedPersona:
+) -> PublishedVersion:
     """Publish the adapter in ``export``; ``persona.json`` appears last.
 
     Args:
-        version: to publish it as; None for the next free number.
+        version: to publish it as; None for the next free number, or for the newest version where
+            that is this adapter and this character already.
 
     Raises:
         ConfigError: the export is of a run with other settings of the adapter.
@@ -53,23 +46,24 @@ def publish(
     training = json.loads((export / TRAINING_NAME).read_text(encoding="utf-8"))
     _require_same_adapter(args, training["arguments"])
     files[TRAINING_NAME] = (export / TRAINING_NAME).read_bytes()
+    adapter = _adapter_info(args, training, files[WEIGHTS_NAME])
+
+    def describe(number: int) -> Description:
+        persona = character.persona(
+            base_model=args.base_model,
+            instruction=instruction,
+            licence=args.publishing.licence,
+            version=str(number),
+            adapter=adapter,
+        )
+        card = persona_card(persona, args.publishing.notice, training, files)
+        return Description(card, _document(character, persona))
+
     folder = VersionedFolder(store, "personas", character.persona_id, DOCUMENT_NAME)
-    number = folder.claim(version)
-    persona = character.persona(
-        base_model=args.base_model,
-        instruction=instruction,
-        licence=args.publishing.licence,
-        version=str(number),
-        adapter=_adapter_info(args, training, files[WEIGHTS_NAME]),
-    )
-    card = persona_card(persona, args.publishing.notice, training, files)
-    files = {CARD_NAME: card.encode(), **files}
-    document = _document(character, persona)
-    record = folder.publish(number, files, document)
-    return PublishedPersona(record, {**files, DOCUMENT_NAME: document})
+    return folder.publish_once(files, describe, version)
 
 
-def push_to_hub(args: PersonaArgs, published: PublishedPersona) -> str | None:
+def push_to_hub(args: PersonaArgs, published: PublishedVersion) -> str | None:
     """Push the version's files to the repository of the configuration, if it names one.
 
     Returns:

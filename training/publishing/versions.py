@@ -6,21 +6,42 @@
     <kind>/<id>/current.json           then moved to the newest version
 
 A run that dies leaves a number that is claimed and never published; no later run uses it again.
+What the newest version holds already is not published a second time.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from models.storage import ObjectExists, ObjectNotFound, ObjectStore, RecordId
 
 CARD_NAME = "README.md"
+# What differs between two publications of the same thing.
+_OF_THE_OCCASION = ("version", "created_at")
 
 
 class VersionTaken(ValueError):
     """The version was published, or claimed, by another run."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What tells people and programs of a version: its card, and the JSON that makes it exist."""
+
+    card: str
+    document: bytes
+
+
+@dataclass(frozen=True)
+class PublishedVersion:
+    """A version and all its files by name; `is_new` unless it was there before."""
+
+    record: RecordId
+    files: dict[str, bytes]
+    is_new: bool = True
 
 
 @dataclass(frozen=True)
@@ -38,6 +59,33 @@ class VersionedFolder:
     kind: str
     name: str
     document: str
+
+    def publish_once(
+        self,
+        files: Mapping[str, bytes],
+        describe: Callable[[int], Description],
+        version: int | None = None,
+    ) -> PublishedVersion:
+        """Publish files as the next version, unless the newest one holds the same.
+
+        Args:
+            files: content by name, without card and document.
+            describe: tells of a version by its number.
+            version: to publish them as, whatever the newest one holds.
+
+        Raises:
+            VersionTaken: that version is not free.
+        """
+        if version is None and (newest := max(self._published(), default=0)):
+            published = self._read(newest)
+            if _is_same(published, self._all_files(files, describe(newest)), self.document):
+                self._point_to_newest()  # a run that died may not have come to that
+                return PublishedVersion(RecordId(self.name, str(newest)), published, is_new=False)
+        number = self.claim(version)
+        everything = self._all_files(files, describe(number))
+        document = everything[self.document]
+        others = {name: text for name, text in everything.items() if name != self.document}
+        return PublishedVersion(self.publish(number, others, document), everything)
 
     def next_version(self) -> int:
         """One more than any number that was ever claimed."""
@@ -68,6 +116,13 @@ class VersionedFolder:
         self.store.create(self.key(version, self.document), document)
         self._point_to_newest()
         return RecordId(self.name, str(version))
+
+    def _read(self, version: int) -> dict[str, bytes]:
+        names = self.store.children(f"{self.kind}/{self.name}/{version}")
+        return {name: self.store.read(self.key(version, name)) for name in names}
+
+    def _all_files(self, files: Mapping[str, bytes], described: Description) -> dict[str, bytes]:
+        return {CARD_NAME: described.card.encode(), **files, self.document: described.document}
 
     def _claim(self, version: int) -> bool:
         try:
@@ -103,3 +158,17 @@ class VersionedFolder:
         except ObjectNotFound:
             return 0
         return int(json.loads(content)["last_version"])
+
+
+def _is_same(before: Mapping[str, bytes], after: Mapping[str, bytes], document: str) -> bool:
+    """Whether two versions have the same files, whenever they were made."""
+    return (
+        before.keys() == after.keys()
+        and all(before[name] == content for name, content in after.items() if name != document)
+        and _lasting(before[document]) == _lasting(after[document])
+    )
+
+
+def _lasting(document: bytes) -> dict[str, Any]:
+    fields = json.loads(document)
+    return {name: value for name, value in fields.items() if name not in _OF_THE_OCCASION}
