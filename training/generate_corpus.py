@@ -16,13 +16,11 @@ Start it again after an interruption and it goes on: an utterance is there as a 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -37,6 +35,8 @@ from models.kokoro.voice import KokoroVoice
 from models.text.splitting import SplitLimits
 from training.corpus.coverage import report
 from training.corpus.plan import CorpusConfig, Item, load_config, load_plan, plan, save_plan
+from training.loops.running import only_run
+from training.loops.strict import ConfigError
 
 LANGUAGE = "ko"
 
@@ -46,10 +46,6 @@ _LIST_EVERY = 100
 _PARTIAL_SUFFIX = ".partial"
 
 Speak = Callable[[Item], Waveform]
-
-
-class CorpusError(ValueError):
-    """The folder cannot take this corpus."""
 
 
 def speaker_of_items(config: CorpusConfig) -> Speak:
@@ -74,10 +70,9 @@ def generate(
         make_speak: makes the function that speaks an item; called once in each process.
 
     Raises:
-        CorpusError: the folder holds another corpus, or another run is writing to it.
+        ConfigError: the folder holds another corpus, or another run is writing to it.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    with _only_run(out):
+    with only_run(out):
         items = _fixed_plan(config, out)
         for leftover in out.glob(f"audio/*/*{_PARTIAL_SUFFIX}"):
             leftover.unlink()
@@ -97,16 +92,6 @@ def generate(
         print(f"done: {lists.hours:.2f} h, {len(failures.ids)} failures", flush=True)
 
 
-@contextmanager
-def _only_run(out: Path) -> Iterator[None]:
-    with (out / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CorpusError(f"another run is writing to {out}") from None
-        yield
-
-
 def _fixed_plan(config: CorpusConfig, out: Path) -> list[Item]:
     """The plan in the folder, which must be that of `config`; written on the first run."""
     settings = config.model_dump_json(indent=2)
@@ -115,7 +100,7 @@ def _fixed_plan(config: CorpusConfig, out: Path) -> list[Item]:
         save_plan(plan(config), plan_path)
         _replace(settings_path, settings)
     elif settings_path.read_text(encoding="utf-8") != settings:
-        raise CorpusError(f"{out} holds a corpus of another configuration; choose a new folder")
+        raise ConfigError(f"{out} holds a corpus of another configuration; choose a new folder")
     return load_plan(plan_path)
 
 
@@ -253,7 +238,7 @@ def main() -> None:
         return
     try:
         generate(config, args.out, args.processes)
-    except CorpusError as error:
+    except ConfigError as error:
         sys.exit(str(error))
 
 

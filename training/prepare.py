@@ -12,12 +12,9 @@ reason in DIR/report.md. `--local` does the same without Ray. The files are desc
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -43,6 +40,7 @@ from training.data.shards import (
 from training.data.sources import Rejection, Shard, find_sources, shards_of
 from training.data.tokenizer import Tokenizer, fit_state, state_of_checkpoint
 from training.data.writing import replace_text, write_clip_lists
+from training.loops.running import only_run
 from training.loops.strict import ConfigError, read_config
 
 _SETTINGS = "settings.json"
@@ -104,7 +102,7 @@ def prepare(config: PrepareConfig, out: Path, run: Mapper = map_here) -> Report:
     sources, rejections = find_sources(config.input)
     shards = shards_of(sources, config.sources_per_shard)
     make_folders(out, config.output)
-    with _only_run(out):
+    with only_run(out):
         _fix_settings(config, out)
         (out / MANIFEST).unlink(missing_ok=True)
         arguments = {"config": config.model_dump(mode="json"), "out": str(out)}
@@ -192,16 +190,6 @@ def _fix_settings(config: PrepareConfig, out: Path) -> None:
         replace_text(path, config.settings())
     elif path.read_text(encoding="utf-8") != config.settings():
         raise ConfigError(f"{out} was prepared with other settings; choose a new folder")
-
-
-@contextmanager
-def _only_run(out: Path) -> Iterator[None]:
-    with (out / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"another run is writing to {out}") from None
-        yield
 
 
 def _with_paths(config: PrepareConfig, source: Path | None, out: Path | None) -> PrepareConfig:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import aclosing
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
 from peft import PeftModel
+from torch import Tensor
 from torch.nn import functional
 
 from deployments.engine.persona.protocol import BaseModelMismatch, LineDone, LineRequest
@@ -29,9 +33,12 @@ from tests.training.persona_runs import (
 )
 from tests.unit.persona.tiny import TINY_REVISION, tiny_tokenizer
 from training.finetune_persona import main, publish_run
+from training.loops.identity import require_same_run
 from training.loops.journal import read_metrics
-from training.loops.persona.examples import Collator, prompt_ids
+from training.loops.persona import measure
+from training.loops.persona.examples import Collator, Example, prompt_ids
 from training.loops.persona.launch import Task, run_locally
+from training.loops.persona.measure import line_logits
 from training.loops.persona.run import fine_tune, newest_checkpoint
 from training.loops.strict import ConfigError
 from training.loops.world import World
@@ -159,17 +166,83 @@ def test_interrupted_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
         assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
-def test_checkpoint_that_was_cut_off_is_not_gone_on_from(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", [None, '{"epoch": 1.0, "glob'])
+def test_checkpoint_that_was_cut_off_is_not_gone_on_from(tmp_path: Path, left: str | None) -> None:
     whole, cut = make_task(tmp_path, "whole"), make_task(tmp_path, "cut")
     assert train(whole)
     assert not train(cut, stop_after=4)
     newest = newest_checkpoint(cut.out / "checkpoints")
     assert newest is not None and newest.name == "checkpoint-4"
     (newest / "trainer_state.json").unlink()
+    if left is not None:
+        (newest / "trainer_state.json").write_text(left)
 
     assert train(cut)
 
     assert losses_of(cut.out) == losses_of(whole.out)
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines", "character", "reason"),
+    [
+        ({}, {**LINES, "밥": "가나?"}, CHARACTER, "rows 5 of sha256 .*, not 5 of sha256 .*"),
+        ({}, LINES, {**CHARACTER, "persona_id": "other"}, "persona_id baeu, not other"),
+        ({"lr": 1e-3}, LINES, CHARACTER, r"lr 0\.01, not 0\.001"),
+        ({"precision": "nf4"}, LINES, CHARACTER, "precision float32, not nf4"),
+    ],
+)
+def test_run_that_has_begun_goes_on_with_nothing_else(
+    tmp_path: Path,
+    changes: dict[str, Any],
+    lines: dict[str, str],
+    character: dict[str, Any],
+    reason: str,
+) -> None:
+    task = make_task(tmp_path)
+    begin(task)
+
+    publishing = {"serves_in": ["float32", "nf4"], "licence": "MIT"}
+    other = make_task(tmp_path, publishing=publishing, **changes)
+    write_rows(task.data, lines)
+    with pytest.raises(ConfigError, match=f"run has begun with {reason}; choose a new folder"):
+        run_locally(replace(other, character=Character(character)))
+
+
+def begin(task: Task) -> None:
+    """As a run that was stopped after its first checkpoint."""
+    task.out.mkdir()
+    require_same_run(task.out, task.material().facts(task.args))
+    (task.out / "checkpoints" / "checkpoint-1").mkdir(parents=True)
+
+
+def test_how_lines_are_drawn_and_work_is_shared_may_change_while_a_run_stands(
+    tmp_path: Path,
+) -> None:
+    task = make_task(tmp_path)
+    begin(task)
+    warmer = Character({**CHARACTER, "sampling": {"temperature": 1.0}})
+    other = replace(make_task(tmp_path, epochs=5, batch_size=1, accumulate=2), character=warmer)
+    require_same_run(other.out, other.material().facts(other.args))
+
+
+def test_precision_that_makes_an_adapter_compute_no_number_is_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publishing = {"serves_in": ["float32", "bfloat16"], "licence": "MIT"}
+    task = make_task(tmp_path, max_updates=1, publishing=publishing, data={"held_out_share": 0.4})
+    # Two rows: each twice in the precision of training, then once in the other; the last of them,
+    # for that is what Python's max drops.
+    broken = {6: float("nan")}
+    calls = count(1)
+
+    def logits(model: PeftModel, example: Example) -> Tensor:
+        return line_logits(model, example) + broken.get(next(calls), 0.0)
+
+    monkeypatch.setattr(measure, "line_logits", logits)
+
+    with pytest.raises(ConfigError, match="in bfloat16 the adapter's logits are not finite"):
+        run_locally(task)
+    assert not task.is_done
 
 
 def test_published_adapter_speaks_through_engine_and_peft(tmp_path: Path) -> None:
@@ -262,9 +335,11 @@ def test_command_trains_publishes_and_is_done_once(
 
     assert [main(command), main(command)] == [0, 0]
 
-    assert "persona baeu@1\n" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "persona baeu@1\n" in said
+    assert "persona baeu@1, which was published before\n" in said
     current = json.loads((tmp_path / "root" / "personas" / "baeu" / "current.json").read_text())
-    assert current == {"version": "2"}
+    assert current == {"version": "1"}
     updates = [entry["update"] for entry in read_metrics(tmp_path / "run", "train")]
     assert updates == list(range(8))
 

@@ -18,6 +18,7 @@ from training.loops.persona.launch import Task, run_locally, run_on_ray
 from training.loops.persona.run import WEIGHTS_NAME
 from training.loops.persona.trainer import Watcher
 from training.loops.strict import ConfigError
+from training.loops.workers import check_resources
 
 pytestmark = [
     pytest.mark.ray,
@@ -69,4 +70,4 @@ def test_more_workers_than_the_machine_has_room_for_are_refused(tmp_path: Path) 
     task = make_task(tmp_path, num_workers=9)
 
     with pytest.raises(ConfigError, match=r"9 workers want 4\.5 CPU"):
-        launch.check_resources(task.args, {"CPU": 2.0})
+        check_resources(task.args, {"CPU": 2.0})

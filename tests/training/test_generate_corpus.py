@@ -11,7 +11,7 @@ import soundfile
 from models.kokoro.errors import NothingToSpeak
 from models.kokoro.model import SAMPLE_RATE, Waveform
 from training.corpus.plan import CorpusConfig, Item
-from training.generate_corpus import CorpusError, Speak, generate
+from training.generate_corpus import ConfigError, Speak, generate
 
 CONFIG = CorpusConfig.model_validate(
     {
@@ -124,13 +124,13 @@ def test_item_that_cannot_be_spoken_is_recorded_and_not_tried_again(tmp_path: Pa
 
 def test_folder_of_another_configuration_is_refused(tmp_path: Path) -> None:
     generate(CONFIG, tmp_path, make_speak=make_tone)
-    with pytest.raises(CorpusError, match="another configuration"):
+    with pytest.raises(ConfigError, match="another configuration"):
         generate(CONFIG.model_copy(update={"seed": 8}), tmp_path, make_speak=make_tone)
 
 
 def test_second_run_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     def make_second(config: CorpusConfig) -> Speak:
-        with pytest.raises(CorpusError, match="another run"):
+        with pytest.raises(ConfigError, match="another run"):
             generate(CONFIG, tmp_path, make_speak=make_tone)
         return _tone
 

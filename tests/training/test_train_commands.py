@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tests.training.train_clips import (
     MadeUpClip,
     made_up_clips,
     made_up_tokenizer,
+    write_tokenizer,
 )
 from training import train_s1, train_s2
 from training.loops.journal import read_metrics
@@ -67,7 +69,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "".join(["item_name\tsemantic_audio\n", *tokens]), encoding="utf-8"
     )
     (folder / "clips.jsonl").write_text("".join(map(described, clips)), encoding="utf-8")
-    save_file(made_up_tokenizer(), folder / "tokenizer.safetensors")
+    write_tokenizer(folder)
     manifest = {
         "format_version": 1,
         "output": "layout",
@@ -153,6 +155,29 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path, prepared: Pa
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(SystemExit, match="another run is writing to"):
             main(train_s1.JOB, command(tmp_path, "s1", prepared))
+
+
+def with_other_tokens(prepared: Path, folder: Path) -> Path:
+    shutil.copytree(prepared, folder)
+    tokenizer = made_up_tokenizer()
+    tokenizer["codebook.embed"] += 1
+    save_file(tokenizer, folder / "tokenizer.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("stage", ["s1", "s2"])
+def test_a_run_goes_on_with_other_clips_but_not_with_other_tokens(
+    tmp_path: Path, prepared: Path, stage: str
+) -> None:
+    job = JOBS[stage][0]
+    main(job, command(tmp_path, stage, prepared, max_updates=1))
+    moved = shutil.copytree(prepared, tmp_path / "moved")
+    main(job, command(tmp_path, stage, moved))
+
+    with pytest.raises(SystemExit, match="run has begun with tokenizer .* choose a new folder"):
+        main(job, command(tmp_path, stage, with_other_tokens(prepared, tmp_path / "other")))
+
+    assert [entry["update"] for entry in read_metrics(tmp_path / "run", "train")] == [0, 1]
 
 
 def test_a_folder_that_is_not_prepared_ends_the_command_with_why(tmp_path: Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from training.loops import journal as journal_module
 from training.loops.journal import Journal, read_metrics
 
 
@@ -60,6 +63,22 @@ def test_without_a_terminal_a_run_speaks_in_lines(tmp_path: Path) -> None:
         ["update", "2"],
         ["update", "4"],
     ]
+
+
+def test_a_line_is_not_printed_which_ray_train_would_show_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In its workers `print` writes to the terminal, and to a log that is shown there too."""
+    monkeypatch.setattr(journal_module, "print", print_twice, raising=False)
+    journal = Journal(tmp_path, 0, 1, None)
+    journal.say("finished")
+    journal.close()
+    assert capsys.readouterr().out == "finished\n"
+
+
+def print_twice(line: str, **options: Any) -> None:
+    print(line)
+    print(line)
 
 
 def test_at_a_terminal_a_run_has_a_bar(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from models.checkpoints import CheckpointError, load_s1, write_upstream
 from models.gpt_sovits.s1.network import Text2Semantic
-from tests.training.train_clips import S1_TINY, MadeUpClip, made_up_clips
+from tests.training.train_clips import S1_TINY, MadeUpClip, made_up_clips, write_tokenizer
 from training.loops.journal import read_metrics
 from training.loops.launch import Job, run_locally
 from training.loops.loop import Update, train
@@ -154,6 +154,7 @@ def test_sigterm_ends_a_run_with_a_checkpoint_to_go_on_from(tmp_path: Path) -> N
         stage.update = terminated  # type: ignore[method-assign]
         return stage
 
+    write_tokenizer(tmp_path)
     before = signal.getsignal(signal.SIGTERM)
     assert not run_locally(Job("tests", S1Args, make_stage), args, tmp_path, tmp_path / "run")
     assert signal.getsignal(signal.SIGTERM) is before

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from models.gpt_sovits.s1.config import S1Config
 from models.gpt_sovits.s2.config import S2Config
+from training.data.prepared import TOKENIZER
 
 SAMPLE_RATE = 32_000
 
@@ -88,6 +91,11 @@ def made_up_clips(count: int, speakers: int = 2) -> list[MadeUpClip]:
         MadeUpClip(number, 16 + 5 * (number % 5), f"speaker-{number % speakers}")
         for number in range(count)
     ]
+
+
+def write_tokenizer(folder: Path) -> None:
+    """As a prepared folder has it."""
+    save_file(made_up_tokenizer(), folder / TOKENIZER)
 
 
 def made_up_tokenizer() -> dict[str, Tensor]:

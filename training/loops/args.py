@@ -1,4 +1,4 @@
-"""Settings of a training run that S1 and S2 share."""
+"""Settings that training runs share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,22 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from training.loops.strict import StrictModel
+
+
+class WorkersArgs(StrictModel):
+    """Who does the work of a run, of S1, S2 or a persona alike."""
+
+    num_workers: int = Field(
+        default=1, ge=1, description="processes that share an update (Ray Train)"
+    )
+    num_cpus_per_worker: float = Field(
+        default=1.0, gt=0, description="that Ray reserves for a worker"
+    )
+    use_gpu: bool = False
+    max_failures: int = Field(default=3, ge=0, description="lost workers that Ray Train replaces")
+    num_threads: int | None = Field(
+        default=None, ge=1, description="of PyTorch in a worker; None: its own"
+    )
 
 
 class ValidationArgs(StrictModel):
@@ -39,8 +55,8 @@ class ExportArgs(StrictModel):
     precision: Literal["fp16", "fp32"] = "fp16"
 
 
-class RunArgs(StrictModel):
-    """A run of either stage."""
+class RunArgs(WorkersArgs):
+    """A run of S1 or S2."""
 
     seed: int = Field(default=1234, ge=0, lt=2**32)
     batch_size: int = Field(ge=1, description="clips of a batch, over all workers together")
@@ -50,17 +66,6 @@ class RunArgs(StrictModel):
         default=None, ge=1, description="end here, whatever the epochs say"
     )
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    num_workers: int = Field(
-        default=1, ge=1, description="processes that share a batch (Ray Train)"
-    )
-    num_cpus_per_worker: float = Field(
-        default=1.0, gt=0, description="that Ray reserves for a worker"
-    )
-    use_gpu: bool = False
-    max_failures: int = Field(default=3, ge=0, description="lost workers that Ray Train replaces")
-    num_threads: int | None = Field(
-        default=None, ge=1, description="of PyTorch in a worker; None: its own"
-    )
     num_loaders: int = Field(default=0, ge=0, description="processes that read ahead; 0: none")
     clip_norm: float | None = Field(default=None, gt=0, description="bound on the gradients' norm")
     log_every_updates: int = Field(default=10, ge=1)

@@ -96,7 +96,9 @@ class Journal:
     def say(self, line: str) -> None:
         """A line that does not tear the bar apart."""
         if self._bar.disable:
-            print(line, file=self._terminal, flush=True)
+            # Not by print: Ray Train's workers have one that logs as well, and both are shown.
+            self._terminal.write(line + "\n")
+            self._terminal.flush()
         else:
             self._bar.write(line, file=self._terminal)
 

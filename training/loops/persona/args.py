@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from models.persona.adapter import MAX_RANK, Precision
+from training.loops.args import WorkersArgs
 from training.loops.strict import StrictModel
 from training.publishing.config import HubArgs
 
@@ -53,7 +54,7 @@ class PublishingArgs(StrictModel):
     hub: HubArgs | None = None
 
 
-class PersonaArgs(StrictModel):
+class PersonaArgs(WorkersArgs):
     """``training/configs/finetune_persona_*.yaml``; no packing, and only lines are learnt."""
 
     base_model: str = Field(description="the embedded one, or a repository of a model hub")
@@ -81,11 +82,6 @@ class PersonaArgs(StrictModel):
     checkpoint: SaveArgs = SaveArgs()
     log_every_updates: int = Field(default=5, ge=1)
     publishing: PublishingArgs
-    num_workers: int = Field(default=1, ge=1, description="processes that share an update")
-    num_cpus_per_worker: float = Field(default=1.0, gt=0, description="that Ray reserves")
-    use_gpu: bool = False
-    max_failures: int = Field(default=3, ge=0, description="lost workers that Ray Train replaces")
-    num_threads: int | None = Field(default=None, ge=1, description="of PyTorch; None: its own")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -6,6 +6,7 @@ lines are drawn from the plain model, so that no guide and no repair hides a bro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from models.persona.persona import Persona, Sampling
 from training.loops.persona.args import PersonaArgs
 from training.loops.persona.base import Base
 from training.loops.persona.examples import Collator, Example, make_examples
+from training.loops.strict import ConfigError
 from training.persona.line_format import fault_of
 from training.persona.rows import Row
 
@@ -46,6 +48,9 @@ def measure(
     Args:
         adapter: folder with PEFT's two files, as they will be published.
         rows: held-out ones.
+
+    Raises:
+        ConfigError: in one of them the model computes what is no number.
     """
     tokenizer = base.tokenizer()
     examples = make_examples(tokenizer, persona, rows, args.max_tokens)
@@ -58,10 +63,15 @@ def measure(
         model.eval()
         if not reference:
             reference = [line_logits(model, example) for example in examples]
-        difference = max(
-            float((line_logits(model, example) - wanted).abs().max())
+        differences = [
+            (line_logits(model, example) - wanted).abs().max()
             for example, wanted in zip(examples, reference, strict=True)
-        )
+        ]
+        difference = float(
+            torch.stack(differences).max()
+        )  # NaN if any is: Python's max may drop it
+        if not math.isfinite(difference):
+            raise ConfigError(f"in {precision} the adapter's logits are not finite")
         lines, share = write_lines(model, tokenizer, persona, examples, args.seed)
         measured.append(Measured(ServedPrecision(precision, difference, share), lines))
         del frozen, model  # the next one needs the memory

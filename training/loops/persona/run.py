@@ -7,11 +7,12 @@ RUN/best/, last/                adapter_model.safetensors + adapter_config.json,
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,19 @@ _BEST_NAME = "best.json"
 # Written last by the trainer: a checkpoint without it was cut off.
 _CHECKPOINT_END = "trainer_state.json"
 
+# A changed rate would be ignored, which a checkpoint has with it; the rest makes another adapter.
+# Work may be shared out otherwise at any time: batch_size, accumulate, num_workers.
+_LASTING_ARGS = (
+    "base_model",
+    "base_revision",
+    "precision",
+    "lora",
+    "data",
+    "lr",
+    "weight_decay",
+    "seed",
+)
+
 Report = Callable[[dict[str, float]], None]
 
 
@@ -70,6 +84,22 @@ class Material:
             base_model=args.base_model, instruction=instruction_of(rows), licence="unpublished"
         )
         return cls(persona, rows, split)
+
+    def facts(self, args: PersonaArgs) -> dict[str, Any]:
+        """What a run is of, from its first update to its publication.
+
+        Of the character that is what training reads; how its lines are drawn and shown may be tuned
+        afterwards.
+        """
+        written = json.dumps([asdict(row) for row in self.rows], ensure_ascii=False)
+        digest = hashlib.sha256(written.encode()).hexdigest()[:16]
+        settings = args.model_dump(mode="json")
+        return {
+            "persona_id": self.persona.persona_id,
+            "template": asdict(self.persona.template),
+            "rows": f"{len(self.rows)} of sha256 {digest}",
+            **{name: settings[name] for name in _LASTING_ARGS},
+        }
 
     def examples(
         self, args: PersonaArgs, tokenizer: PreTrainedTokenizerBase
@@ -184,14 +214,22 @@ def read_best(out: Path) -> dict[str, Any] | None:
 
 def newest_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint that was written whole."""
-    whole = [path for path in _checkpoints(folder) if (path / _CHECKPOINT_END).exists()]
-    return max(whole, key=_number, default=None)
+    return max(filter(_is_whole, _checkpoints(folder)), key=_number, default=None)
 
 
 def _drop_unfinished(folder: Path) -> None:
     for path in _checkpoints(folder):
-        if not (path / _CHECKPOINT_END).exists():
+        if not _is_whole(path):
             shutil.rmtree(path)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether its last file is there to its end: the trainer does not write it at one stroke."""
+    try:
+        json.loads((checkpoint / _CHECKPOINT_END).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _checkpoints(folder: Path) -> list[Path]:
