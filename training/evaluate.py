@@ -3,8 +3,10 @@
     python -m training.evaluate --config training/configs/evaluate.yaml --out DIR
     python -m training.evaluate --config … --url http://127.0.0.1:8000 --voice bujang --out DIR
     python -m training.evaluate --config … --voice bujang --against sinip --sentences 10 --out DIR
+    python -m training.evaluate --config … --voice bujang-sovits --tokens-of bujang --out DIR
 
-With --url a running service speaks; without it the models speak in this process.
+With --url a running service speaks; without it the models speak in this process. With --tokens-of
+S2 is tried alone, on the tokens of what another voice says.
 
     DIR/report.json   every figure of every sentence
     DIR/report.md     the quality table and the sentences understood worst
@@ -48,7 +50,15 @@ from training.evaluation.page import to_html
 from training.evaluation.predictors import Panel, open_panel
 from training.evaluation.recording import Recording
 from training.evaluation.report import Report, plots, to_json, to_markdown
-from training.evaluation.speakers import LocalVoices, ServiceSpeaker, Speaker, service_client
+from training.evaluation.resynthesis import Resynthesizer
+from training.evaluation.speakers import (
+    GptSovitsSpeaker,
+    LocalVoices,
+    ServiceSpeaker,
+    Speaker,
+    service_client,
+)
+from training.publishing.references import encoder_opener
 
 OpenVoice = Callable[[str], Speaker]
 
@@ -231,6 +241,21 @@ def _opener(url: str | None, config: EvaluateConfig) -> OpenVoice:
     return LocalVoices(stores, config.num_threads).open
 
 
+def _resynthesizer(open_voice: OpenVoice, teacher: str, config: EvaluateConfig) -> OpenVoice:
+    """Opens the voice on trial so that it speaks a teacher's tokens, and rivals as they are."""
+
+    def opened(reference: str) -> Speaker:
+        voice = open_voice(reference)
+        if reference != config.voice:
+            return voice
+        if not isinstance(voice, GptSovitsSpeaker):
+            raise ValueError(f"{voice.voice} is of the engine {voice.engine}, which has no S2")
+        encoder = encoder_opener(None, config.num_threads)(voice.ssl)
+        return Resynthesizer(voice, open_voice(teacher), encoder)
+
+    return opened
+
+
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m training.evaluate", description=(__doc__ or "").splitlines()[0]
@@ -240,7 +265,9 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--name", default="report", help="of the report's files")
     parser.add_argument("--voice", help="instead of that of the configuration")
     parser.add_argument("--against", help="a second voice, shown beside the first")
-    parser.add_argument("--url", help="base address of a running service")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--url", help="base address of a running service")
+    place.add_argument("--tokens-of", metavar="VOICE", help="S2 alone speaks what this one says")
     parser.add_argument("--root", help="storage root of published voices")
     parser.add_argument("--sentences", type=int, help="at most so many sentences")
     return parser.parse_args(arguments)
@@ -260,12 +287,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = _config(args)
         torch.set_num_threads(config.num_threads)
         voices = [config.voice, *([args.against] if args.against else [])]
-        result = run(
-            config,
-            voices,
-            _opener(args.url, config),
-            lambda: _real_listeners(config.num_threads),
-        )
+        open_voice = _opener(args.url, config)
+        if args.tokens_of:
+            open_voice = _resynthesizer(open_voice, args.tokens_of, config)
+        result = run(config, voices, open_voice, lambda: _real_listeners(config.num_threads))
     except ValueError as error:
         print(error, file=sys.stderr)
         return EXIT_NOTHING_MEASURED

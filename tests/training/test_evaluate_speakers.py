@@ -25,7 +25,9 @@ from training.evaluation.predictors import Panel, open_panel
 from training.evaluation.predictors.distillmos import WINDOW_SAMPLES, overlapping_windows
 from training.evaluation.predictors.dnsmos import repeated_windows
 from training.evaluation.recording import Recording
+from training.evaluation.resynthesis import Resynthesizer
 from training.evaluation.speakers import (
+    GptSovitsSpeaker,
     LocalVoices,
     ServiceSpeaker,
     SpeakingFailed,
@@ -93,6 +95,29 @@ def test_published_voice_speaks_the_same_each_time_and_brings_its_clip(tmp_path:
     assert np.array_equal(first.waveform, again.waveform)
     assert np.any(first.waveform)
     assert [clip.duration_s for clip in speaker.clips()] == [3.5]
+
+
+def test_second_stage_speaks_a_teachers_tokens(tmp_path: Path) -> None:
+    write_runs(tmp_path)
+    store = FolderStore(tmp_path / "root")
+    publish(publish_args(tmp_path), store, open_encoder)
+    voices = LocalVoices([store, embedded_store()])
+    voice, teacher = voices.open("noise"), voices.open("sinip")
+    assert isinstance(voice, GptSovitsSpeaker)
+    spoken = Resynthesizer(voice, teacher, open_encoder(voice.ssl)).speak(TEXT)
+    taught = teacher.speak(TEXT)
+    assert spoken.sample_rate == voice.synthesizer.config.sample_rate
+    assert 0 <= taught.duration_s - spoken.duration_s < 0.08  # whole tokens, of 40 ms
+    assert not np.array_equal(spoken.waveform, voice.speak(TEXT).waveform)
+
+
+def test_a_voice_without_second_stage_has_no_tokens_to_speak(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = Path(__file__).parents[2] / "training" / "configs" / "evaluate.yaml"
+    arguments = ["--config", str(config), "--voice", "bujang", "--tokens-of", "sinip"]
+    assert main([*arguments, "--out", str(tmp_path)]) == EXIT_NOTHING_MEASURED
+    assert "no S2" in capsys.readouterr().err
 
 
 def test_unknown_voice_is_refused(tmp_path: Path) -> None:

@@ -118,6 +118,11 @@ class GptSovitsSpeaker:
         voice: as published.
         stores: layers that hold it and its checkpoint.
 
+    Attributes:
+        synthesizer: its S2.
+        reference: its first clip.
+        language: that it speaks.
+
     Raises:
         models.storage.StorageError: a file is missing.
         ValueError: one can't be used.
@@ -127,30 +132,31 @@ class GptSovitsSpeaker:
 
     def __init__(self, voice: PublishedVoice, stores: Sequence[ObjectStore]) -> None:
         self.voice = f"{voice.voice_id}@{voice.version}"
+        self.language = voice.language
         self._voice = voice
         self._stores = stores
         checkpoints = VersionedRecords(stores, "checkpoints", "{version}/checkpoint.json")
         record = checkpoints.resolve(voice.checkpoint)
-        checkpoint_from_json(checkpoints.read_bytes(record))
+        self.ssl = checkpoint_from_json(checkpoints.read_bytes(record)).ssl
         with tempfile.TemporaryDirectory() as folder:
             for name in _CHECKPOINT_FILES:
                 content = _read(stores, f"checkpoints/{record.name}/{record.version}/{name}")
                 (Path(folder) / name).write_bytes(content)
             self._decoder = S1Decoder(load_s1(Path(folder) / "s1.json"))
-            self._synthesizer = load_s2(Path(folder) / "s2.json")
-        self._reference = features_from_bytes(self._file(voice.references[0].features))
+            self.synthesizer = load_s2(Path(folder) / "s2.json")
+        self.reference = features_from_bytes(self._file(voice.references[0].features))
 
     def speak(self, text: str) -> Recording:
-        sample_rate = self._synthesizer.config.sample_rate
+        sample_rate = self.synthesizer.config.sample_rate
         pause = np.zeros(round(_PAUSE_S * sample_rate), np.float32)
         parts = []
-        for segment in analyze(text, self._voice.language):
+        for segment in analyze(text, self.language):
             request = gpt_sovits.SpeechRequest(
                 torch.tensor(segment.phoneme_ids),
-                self._reference,
+                self.reference,
                 seed=zlib.crc32(segment.text.encode()),
             )
-            chunks = gpt_sovits.speak(self._decoder, self._synthesizer, request)
+            chunks = gpt_sovits.speak(self._decoder, self.synthesizer, request)
             parts += [*(chunk.numpy() for chunk in chunks), pause]
         return Recording(np.concatenate(parts), sample_rate)
 
