@@ -1,4 +1,5 @@
 import re
+import subprocess
 from typing import Any
 
 import yaml
@@ -70,3 +71,30 @@ def test_every_variable_is_one_that_the_service_reads() -> None:
 def test_the_image_is_the_one_that_is_built_here() -> None:
     (version,) = re.findall(r'^version = "(.+)"$', (CHECKOUT / "pyproject.toml").read_text(), re.M)
     assert container()["image"].endswith(f"/baewoo:{version}-cuda")
+
+
+def test_what_the_service_names_is_made_on_the_page() -> None:
+    page = (CHECKOUT / "docs/deploy/cloud-run.md").read_text()
+    given = [each["valueFrom"] for each in container()["env"] if "valueFrom" in each]
+    for secret in (each["secretKeyRef"]["name"] for each in given):
+        assert f"gcloud secrets create {secret} " in page
+    (volume,) = revision()["volumes"]
+    storage = next(each["value"] for each in container()["env"] if each["name"] == "BAEWOO_STORAGE")
+    for bucket in (volume["csi"]["volumeAttributes"]["bucketName"], storage.split("/")[2]):
+        shown = bucket.replace("PROJECT", "$PROJECT")
+        assert re.search(rf"buckets create .*gs://{re.escape(shown)}[ \n]", page)
+        assert f"buckets add-iam-policy-binding gs://{shown} " in page
+    assert "--member=allUsers --role=roles/run.invoker" in page
+
+
+def test_nothing_is_left_to_fill_in_once_the_page_s_command_has_run() -> None:
+    page = (CHECKOUT / "docs/deploy/cloud-run.md").read_text()
+    (command,) = re.findall(
+        r"^(sed .+) cluster/cloud-run/service\.yaml > service\.yaml$", page, re.M
+    )
+    filled = subprocess.run(
+        ["bash", "-c", f"PROJECT=acme REGION=asia-southeast1; {command}"],
+        input=yaml.safe_dump(SERVICE), capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert not re.search("PROJECT|REGION(?!_)", filled)
+    assert "baewoo@acme.iam.gserviceaccount.com" in filled

@@ -2,13 +2,17 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.cluster.manifests import CHECKOUT, CLUSTER, RENDERED, resources
 
 IMAGES = CLUSTER / "images"
+WEIGHTS = {".safetensors", ".onnx", ".gguf", ".pt", ".pth", ".ckpt", ".bin", ".npz"}
 DOCKERFILES = sorted(IMAGES.glob("*.Dockerfile"))
 each_image = pytest.mark.parametrize("path", DOCKERFILES, ids=[path.stem for path in DOCKERFILES])
 
@@ -42,9 +46,58 @@ def test_what_is_copied_exists_and_reaches_the_builder(path: Path) -> None:
             assert any(source == each or source.startswith(f"{each}/") for each in sent), source
 
 
+def weights_brought_by(dockerfile: str) -> list[str]:
+    """Steps that put weights into the image, or could: what ships with the project may be copied."""
+    steps = re.sub(r"\\\n( *#.*\n)*", " ", dockerfile)
+    found = re.findall(r"^ADD .+$", steps, re.M)
+    for command in re.findall(r"^RUN (.+)$", steps, re.M):
+        programs = [words.split()[0] for words in command.split(" && ")]
+        is_known = {"pip", "apt-get", "rm", "useradd", "install", "echo"} >= set(programs)
+        if not is_known and command != "python -m venv /opt/venv":
+            found.append(command)
+    for line in re.findall(r"^COPY (?!--from)(.+)$", steps, re.M):
+        for source in line.split()[:-1]:
+            files = [CHECKOUT / source, *(CHECKOUT / source).rglob("*")]
+            found += [
+                str(file)
+                for file in files
+                if file.suffix in WEIGHTS and CHECKOUT / "models/embedded" not in file.parents
+            ]
+    return found
+
+
 @each_image
 def test_no_weights_are_in_the_image(path: Path) -> None:
-    assert "models.fetch" not in path.read_text()
+    assert weights_brought_by(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "RUN python -m models.fetch",
+        "RUN pip install torch && hf download yanolja/EEVE-Korean-Instruct-10.8B-v1.0",
+        "RUN apt-get update \\\n && wget https://example.com/model.safetensors",
+        "ADD https://example.com/model.safetensors /models/",
+        "COPY tests/parity /app/tests",
+    ],
+)
+def test_a_step_that_would_bring_weights_is_found(step: str) -> None:
+    assert weights_brought_by(f"FROM python\n{step}\n") != []
+
+
+def test_the_image_has_what_the_configurations_that_run_in_it_need() -> None:
+    """Zonos reads text with espeak-ng, and the extra `zonos`."""
+    configs = [*(CLUSTER / "kubernetes").glob("gpu*/serve_config.yaml")]
+    assert configs and all("\n      zonos:\n" in path.read_text() for path in configs)
+    build, last_stage = (IMAGES / "cuda.Dockerfile").read_text().split("\nFROM ")[1:]
+    (extras,) = re.findall(r"--editable '\.\[(.+)\]'", build)
+    assert set(extras.split(",")) == {"gpu", "train", "zonos"}
+    assert " libespeak-ng1=" in last_stage
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    pinned = {canonicalize_name(name) for name in pins(IMAGES / "cuda-constraints.txt")}
+    for extra in extras.split(","):
+        for line in project["optional-dependencies"][extra]:
+            assert canonicalize_name(Requirement(line).name) in pinned, line
 
 
 @each_image

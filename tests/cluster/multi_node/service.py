@@ -233,12 +233,13 @@ def running_cluster(
         **(head_args or {}),
     }
     with _environment(BAEWOO_STORAGE=str(folder / "storage"), **environment):
+        others = _descendants()
         cluster = Cluster()
         try:
             start_node(cluster, **head)
             yield _served(folder, cluster, head)
         finally:
-            started = _descendants()
+            started = _descendants() - others
             cluster.shutdown()
             _, alive = psutil.wait_procs(started, timeout=30)
             names = [process.name() for process in alive]
