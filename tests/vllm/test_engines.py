@@ -77,6 +77,24 @@ def test_an_adapter_that_made_way_leaves_no_trace(stage: Stage) -> None:
     assert stage.runner.run(lines_at_once(stage, wanted)) == before
 
 
+def test_no_more_adapters_lie_on_disk_than_in_memory(stage: Stage) -> None:
+    if stage.name != "vllm":
+        pytest.skip("this engine reads adapters into memory alone")
+    personas = [
+        publish_adapter(
+            stage.root,
+            make_persona(persona_id=f"passing-{seed}", instruction=stage.personas[1].instruction),
+            weights=_weights(seed),
+        )
+        for seed in range(4)
+    ]
+
+    for persona in personas:
+        stage.runner.run(line(stage, request(persona)))
+
+    assert len(list(stage.engine._copies.root.iterdir())) == 2
+
+
 def test_every_adapter_changes_what_is_said(stage: Stage) -> None:
     likeliest = Sampling(temperature=0.0, max_new_tokens=24)
     unguided = make_persona(persona_id="bare", instruction=stage.personas[1].instruction)

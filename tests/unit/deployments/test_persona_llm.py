@@ -8,7 +8,9 @@ from deployments.persona_llm import to_speech_error
 from models.persona.scene import SceneError
 from models.storage import StorageUnavailable
 
-TOLD: dict[type[Exception], type[errors.SpeechError]] = {
+Refusal = protocol.EngineError | SceneError | StorageUnavailable
+
+TOLD: dict[type[Refusal], type[errors.SpeechError]] = {
     protocol.EngineError: errors.NotReady,
     protocol.EngineLost: errors.NotReady,
     protocol.EngineBusy: errors.Overloaded,
@@ -24,9 +26,7 @@ TOLD: dict[type[Exception], type[errors.SpeechError]] = {
 
 
 @pytest.mark.parametrize("error_class", TOLD)
-def test_a_refusal_is_told_with_its_reason(
-    error_class: type[protocol.EngineError | SceneError | StorageUnavailable],
-) -> None:
+def test_a_refusal_is_told_with_its_reason(error_class: type[Refusal]) -> None:
     error = to_speech_error(error_class("why"))
 
     assert (type(error), error.detail) == (TOLD[error_class], "why")
