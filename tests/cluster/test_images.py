@@ -47,7 +47,7 @@ def test_what_is_copied_exists_and_reaches_the_builder(path: Path) -> None:
 
 
 def weights_brought_by(dockerfile: str) -> list[str]:
-    """Steps that put weights into the image, or could: what ships with the project may be copied."""
+    """Steps that put weights into the image, or could; what the project ships may be copied."""
     steps = re.sub(r"\\\n( *#.*\n)*", " ", dockerfile)
     found = re.findall(r"^ADD .+$", steps, re.M)
     for command in re.findall(r"^RUN (.+)$", steps, re.M):

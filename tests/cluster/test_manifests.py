@@ -1,7 +1,9 @@
 import copy
+import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -79,16 +81,25 @@ def test_rendered_files_are_what_kustomize_makes_of_their_folders(name: str) -> 
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="rendering needs kubectl")
-def test_incremental_upgrades_fit_every_overlay(tmp_path_factory: pytest.TempPathFactory) -> None:
-    component = yaml.safe_load((KUBERNETES / "incremental-upgrade/kustomization.yaml").read_text())
-    (patch,) = yaml.safe_load(component["patches"][0]["patch"])
-    for name, service in resources("RayService"):
-        upgraded = copy.deepcopy(service)
-        upgraded["spec"]["upgradeStrategy"] = patch["value"]
-        assert patch["path"] == "/spec/upgradeStrategy"
-        assert list(VALIDATORS["RayService"].iter_errors(upgraded)) == [], name
-        # KubeRay's condition for this strategy.
-        assert upgraded["spec"]["rayClusterConfig"]["enableInTreeAutoscaling"] is True
+@pytest.mark.parametrize("overlay", ["base", "dev", "gpu", "gpu-24gb"])
+def test_incremental_upgrades_fit_every_overlay(overlay: str, tmp_path: Path) -> None:
+    near = os.path.relpath(KUBERNETES, tmp_path.resolve())
+    kustomization = {
+        "resources": [f"{near}/{overlay}"],
+        "components": [f"{near}/incremental-upgrade"],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    made = subprocess.run(
+        ["kubectl", "kustomize", str(tmp_path)], check=True, capture_output=True, text=True
+    ).stdout
+    (service,) = (each for each in yaml.safe_load_all(made) if each["kind"] == "RayService")
+    assert list(VALIDATORS["RayService"].iter_errors(service)) == []
+    # What KubeRay's operator asks for beyond its schema.
+    assert service["spec"]["upgradeStrategy"]["type"] == "NewClusterWithIncrementalUpgrade"
+    options = service["spec"]["upgradeStrategy"]["clusterUpgradeOptions"]
+    assert service["spec"]["rayClusterConfig"]["enableInTreeAutoscaling"] is True
+    assert options["gatewayClassName"] and options["intervalSeconds"] > 0
+    assert 0 <= options["stepSizePercent"] <= 100 and 0 <= options["maxSurgePercent"] <= 100
 
 
 @named(RAY_CLUSTERS)
