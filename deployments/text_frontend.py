@@ -53,13 +53,17 @@ class TextFrontend:
             self._num_active -= 1
 
     async def analyze_for_zonos(
-        self, text: str, language: str, dictionary: dict[str, str]
+        self,
+        text: str,
+        language: str,
+        dictionary: dict[str, str],
+        speaking_rate: float | None = None,
     ) -> list[PronouncedSegment]:
         """The same for voices of Zonos, whose symbols and languages are others.
 
         Args:
             text, dictionary: see `analyze`.
-            language: see `models.zonos.symbols.zonos_language`.
+            language, speaking_rate: see `models.zonos.segments.analyze`.
 
         Raises:
             InvalidInput: one of its kinds.
@@ -67,7 +71,9 @@ class TextFrontend:
         """
         self._num_active += 1
         try:
-            return await asyncio.to_thread(analyze_for_zonos, text, language, dictionary)
+            return await asyncio.to_thread(
+                analyze_for_zonos, text, language, dictionary, speaking_rate
+            )
         finally:
             self._num_active -= 1
 
@@ -86,11 +92,11 @@ def analyze(text: str, language: str, dictionary: dict[str, str]) -> list[Pronou
 
 
 def analyze_for_zonos(
-    text: str, language: str, dictionary: dict[str, str]
+    text: str, language: str, dictionary: dict[str, str], speaking_rate: float | None = None
 ) -> list[PronouncedSegment]:
     """See `TextFrontend.analyze_for_zonos`."""
     try:
-        segments = zonos_segments.analyze(text, language, dictionary)
+        segments = zonos_segments.analyze(text, language, dictionary, speaking_rate)
     except errors.TextError as error:
         raise to_speech_error(error) from error
     except MissingLibrary as error:

@@ -85,12 +85,14 @@ class Speech:
             InvalidInput: it can't be spoken.
             NotReady: what reads it is not installed.
         """
-        is_for_zonos = style.conditions is not None
-        frontend = self._text_frontend
-        method = frontend.analyze_for_zonos if is_for_zonos else frontend.analyze
+        asked: tuple[Any, ...] = (text, style.language, style.dictionary)
+        method = self._text_frontend.analyze
+        if style.conditions is not None:
+            method = self._text_frontend.analyze_for_zonos
+            asked = (*asked, style.conditions.speaking_rate)
         with current_timings().measure("text"):
             segments: list[PronouncedSegment] = await repeated(
-                "TextFrontend", lambda: method.remote(text, style.language, style.dictionary)
+                "TextFrontend", lambda: method.remote(*asked)
             )
         return segments
 

@@ -59,6 +59,7 @@ class Stages:
     num_frames: int = 60
     finish_reason: str = "stop"
     requests: list[CodeRequest] = field(default_factory=list)
+    rates: list[float | None] = field(default_factory=list)
     dac: CodecBatch = field(default_factory=lambda: CodecBatch(random_dac(), 1))
 
     def options(self, **options: Any) -> Stages:
@@ -68,7 +69,7 @@ class Stages:
         answers = {
             "generate": self._generate,
             "decode": self._decode,
-            "analyze_for_zonos": lambda text, *others: segments(text),
+            "analyze_for_zonos": self._analyze,
         }
 
         class Method:
@@ -78,6 +79,12 @@ class Stages:
                 return Answer(found if method == "generate" else [found])
 
         return Method
+
+    def _analyze(
+        self, text: str, language: str, dictionary: object, rate: float | None = None
+    ) -> list[PronouncedSegment]:
+        self.rates.append(rate)
+        return segments(text)
 
     def _generate(self, request: CodeRequest) -> list[FrameChunk]:
         self.requests.append(request)
@@ -198,6 +205,14 @@ def test_the_backbone_is_told_the_speaker_the_language_and_the_controls(
     assert (conditions.speaking_rate, conditions.pitch_std) == (18.0, 90.0)
     assert conditions.fmax_hz == 16_000.0
     assert style.emotion == "sadness"
+
+
+def test_a_text_is_divided_for_the_rate_at_which_it_is_spoken(voice: Voice) -> None:
+    stages = Stages()
+    speech = Speech(stages, {}, RequestMetrics())  # type: ignore[arg-type]
+    slow = voice.style("ko", "neutral", 0.5, controls=Controls(speaking_rate=12.0))
+    asyncio.run(speech.analyze("하나", slow))
+    assert stages.rates == [6.0]
 
 
 def test_a_voice_speaks_every_language_of_zonos(voice: Voice) -> None:
