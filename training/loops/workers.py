@@ -68,22 +68,22 @@ def fit_on_ray(args: WorkersArgs, out: Path, worker: Worker, config: dict[str, A
     from ray.train.torch import TorchTrainer
 
     (out / STOP).unlink(missing_ok=True)
-    trainer = TorchTrainer(
-        worker,
-        train_loop_config=config,
-        scaling_config=ScalingConfig(
-            num_workers=args.num_workers,
-            use_gpu=args.use_gpu,
-            resources_per_worker={"CPU": args.num_cpus_per_worker}
-            | ({"GPU": 1} if args.use_gpu else {}),
-        ),
-        run_config=RunConfig(
-            name=out.name,
-            storage_path=str(out / "ray"),
-            failure_config=FailureConfig(max_failures=args.max_failures),
-        ),
-    )
     with _cluster(args), on_termination((out / STOP).touch):
+        trainer = TorchTrainer(
+            worker,
+            train_loop_config=config,
+            scaling_config=ScalingConfig(
+                num_workers=args.num_workers,
+                use_gpu=args.use_gpu,
+                resources_per_worker={"CPU": args.num_cpus_per_worker}
+                | ({"GPU": 1} if args.use_gpu else {}),
+            ),
+            run_config=RunConfig(
+                name=out.name,
+                storage_path=str(out / "ray"),
+                failure_config=FailureConfig(max_failures=args.max_failures),
+            ),
+        )
         _in_a_thread(trainer.fit)
 
 
