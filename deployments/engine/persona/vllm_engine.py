@@ -214,7 +214,8 @@ class VllmEngine:
         """Have vLLM keep what it computes for these tokens."""
         outputs = self._llm.generate(
             TokensPrompt(prompt_token_ids=token_ids),
-            SamplingParams(max_tokens=1, detokenize=False),
+            # The likeliest token: to draw one without a seed, vLLM compiles a kernel on a CPU.
+            SamplingParams(temperature=0.0, max_tokens=1, detokenize=False),
             self._name("warm"),
             lora_request=adapter,
         )
