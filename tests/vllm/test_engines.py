@@ -187,27 +187,6 @@ def test_an_adapter_that_does_not_fit_is_refused(
         stage.runner.run(line(stage, request(persona)))
 
 
-def test_an_adapter_that_overflows_ends_no_line_but_its_own(stage: Stage) -> None:
-    huge = publish_adapter(
-        stage.root,
-        make_persona(persona_id=f"huge-{stage.name}", instruction=stage.personas[1].instruction),
-        weights=lora_weights(1, tiny_model(hidden_size=64, head_dim=32), scale=1e30),
-    )
-    other = request(stage.personas[1])
-    alone = stage.runner.run(line(stage, other)).text
-
-    async def act() -> str:
-        beside = asyncio.create_task(line(stage, other))
-        for seed in range(3):
-            with pytest.raises(AdapterRefused, match="computes is no number"):
-                await line(stage, request(huge, seed))
-        return (await beside).text
-
-    assert stage.runner.run(act()) == alone
-    assert stage.runner.run(line(stage, other)).text == alone
-    assert stage.engine.health().is_ready
-
-
 @pytest.mark.parametrize(("no_repeat_tokens", "is_again"), [(0, True), (3, False)])
 def test_a_character_does_not_say_again_what_it_has_said(
     stage: Stage, no_repeat_tokens: int, is_again: bool

@@ -119,7 +119,7 @@ class GptSovitsSpeaker:
         stores: layers that hold it and its checkpoint.
 
     Attributes:
-        synthesizer: its S2.
+        decoder, synthesizer: its S1 and S2.
         reference: its first clip.
         language: that it speaks.
 
@@ -142,7 +142,7 @@ class GptSovitsSpeaker:
             for name in _CHECKPOINT_FILES:
                 content = _read(stores, f"checkpoints/{record.name}/{record.version}/{name}")
                 (Path(folder) / name).write_bytes(content)
-            self._decoder = S1Decoder(load_s1(Path(folder) / "s1.json"))
+            self.decoder = S1Decoder(load_s1(Path(folder) / "s1.json"))
             self.synthesizer = load_s2(Path(folder) / "s2.json")
         self.reference = features_from_bytes(self._file(voice.references[0].features))
 
@@ -156,7 +156,7 @@ class GptSovitsSpeaker:
                 self.reference,
                 seed=zlib.crc32(segment.text.encode()),
             )
-            chunks = gpt_sovits.speak(self._decoder, self.synthesizer, request)
+            chunks = gpt_sovits.speak(self.decoder, self.synthesizer, request)
             parts += [*(chunk.numpy() for chunk in chunks), pause]
         return Recording(np.concatenate(parts), sample_rate)
 
