@@ -83,7 +83,7 @@ def make_interrupted_stage(args: S1Args, data: Path, world: World) -> S1Stage:
     def interrupted(batches: list[S1TrainingBatch], number: int, epoch: int) -> Update:
         if number == 3:
             os.kill(int((data / "driver").read_text()), signal.SIGINT)
-            wait_for_condition((data / "run" / STOP).exists)
+            wait_for_condition((data / "run" / STOP).exists, timeout=120)
         return update(batches, number, epoch)
 
     stage.update = interrupted  # type: ignore[method-assign]
