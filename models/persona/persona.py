@@ -85,7 +85,8 @@ class Sampling:
     `temperature` 0 takes the likeliest token. `top_p` keeps the smallest set of tokens that holds
     this much probability. `repetition_penalty` divides the logits of tokens already in the line
     (Keskar et al. 2019, CTRL, section 4.1). No run of `no_repeat_tokens` is taken from the
-    examples or repeated in the line (below 2: no such rule). Beyond `sentence_tokens` a sentence is
+    examples or from what the character said before, or repeated in the line (below 2: no such
+    rule). Beyond `sentence_tokens` a sentence is
     pressed to end. `max_new_tokens` bounds the work of one line and `max_line_chars` its length,
     after which it ends at its last whole sentence.
     """

@@ -17,7 +17,13 @@ from deployments.calls import stream
 from deployments.driver.request_context import current_request_id
 from deployments.driver.requests import ChatRequest
 from deployments.engine.persona.protocol import LineDone, LineEvent, LineRequest, TextDelta
-from deployments.errors import GenerationFailed, InvalidInput, UnknownCharacter, UnknownModel
+from deployments.errors import (
+    ExternalModelRefused,
+    GenerationFailed,
+    InvalidInput,
+    UnknownCharacter,
+    UnknownModel,
+)
 from deployments.problems import to_speech_error
 from models.persona.persona import Persona
 from models.persona.scene import Scene, SceneError, Turn
@@ -40,7 +46,9 @@ _EXTERNAL = "external"
     response_model=ChatCompletion,
     responses={
         200: {"content": {"text/event-stream": {}}, "description": "The line, or its pieces."},
-        **openai_errors(UnknownModel, GenerationFailed, body=True, audio=True),
+        **openai_errors(
+            UnknownModel, GenerationFailed, ExternalModelRefused, body=True, audio=True
+        ),
     },
 )
 async def chat(body: ChatRequest, edge: Parts) -> Response:

@@ -10,6 +10,7 @@ from deployments.driver.assistant import line_request, line_style
 from deployments.driver.audio_format import audio_format
 from deployments.driver.requests import AssistantRequest, SynthesizeRequest
 from deployments.errors import (
+    ExternalModelRefused,
     GenerationFailed,
     IdempotencyConflict,
     JobFinished,
@@ -88,7 +89,7 @@ async def synthesize(
             "model": Job,
             "content": {"text/event-stream": {}},
         },
-        **problems(UnknownCharacter, *_SPEECH_ERRORS, body=True, audio=True),
+        **problems(UnknownCharacter, ExternalModelRefused, *_SPEECH_ERRORS, body=True, audio=True),
     },
 )
 async def assistant(
