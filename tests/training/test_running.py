@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from importlib.util import find_spec
+import os
 from pathlib import Path
 
 import pytest
+import ray
 
 from training.loops.identity import require_same_run
-from training.loops.running import drop_cleaner_warnings, only_run
+from training.loops.running import ask_only, only_run
 from training.loops.strict import ConfigError
 
 CLEANER = "ray.train.v2._internal.execution.controller.placement_group_cleaner"
@@ -24,21 +25,23 @@ def test_folder_is_free_again_when_its_run_has_ended(tmp_path: Path) -> None:
         assert folder.is_dir()
 
 
-def test_of_the_cleaners_warnings_one_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_cleaner_asks_its_own_cluster_and_is_silent_about_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "192.0.2.8:6379")
     logger = logging.getLogger(CLEANER)
-    drop_cleaner_warnings()
+    ask_only("192.0.2.7:6379")
     try:
         logger.warning(f"{COMPLAINT}State API may be temporarily unavailable.")
         logger.warning("Failed to clean up placement group: lost")
     finally:
         logger.filters.clear()
+    assert os.environ["RAY_ADDRESS"] == "192.0.2.7:6379"
     assert caplog.messages == ["Failed to clean up placement group: lost"]
 
 
 def test_warning_that_is_dropped_is_the_one_that_ray_train_gives() -> None:
-    ray = find_spec("ray")
-    assert ray is not None and ray.origin is not None
-    source = (Path(ray.origin).parents[1] / f"{CLEANER.replace('.', '/')}.py").read_text()
+    source = (Path(ray.__file__).parents[1] / f"{CLEANER.replace('.', '/')}.py").read_text()
     assert "logger = logging.getLogger(__name__)" in source
     assert f'"{COMPLAINT}"' in source
 

@@ -1,12 +1,13 @@
 """What a job needs around its work: its folder to itself, a way to be stopped, a quiet terminal.
 
-Imports little: Ray calls `drop_cleaner_warnings` in each of its processes.
+Imports little: Ray calls `tame_cleaner` in each of its processes.
 """
 
 from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,13 +51,22 @@ def on_termination(call: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def drop_cleaner_warnings() -> None:
-    """Silence what Ray Train says every second on a cluster without dashboard.
+def tame_cleaner() -> None:
+    """Run in each process of a cluster of our own, which has no dashboard and ends with the run.
 
-    Its cleaner, which is to outlive a lost controller, asks the dashboard whether that is alive. A
-    cluster of our own ends with the run and leaves nothing to clean; a dashboard for that question
-    alone would be eight more processes.
+    Ray Train's cleaner, which is to outlive a lost controller, asks every second whether that is
+    alive. Unless told whom to ask it asks any cluster of this machine: another one knows no such
+    controller, and the cleaner takes the workers of a healthy run away. Ours can't answer, which
+    leaves the run alone; that it says so is silenced.
     """
+    import ray
+
+    ask_only(ray.get_runtime_context().gcs_address)
+
+
+def ask_only(gcs_address: str) -> None:
+    """The part of `tame_cleaner` that needs no cluster."""
+    os.environ["RAY_ADDRESS"] = gcs_address
     logging.getLogger(_CLEANER).addFilter(
         lambda record: not record.getMessage().startswith(_CLEANER_COMPLAINT)
     )

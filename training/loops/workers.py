@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from training.loops.args import WorkersArgs
-from training.loops.running import drop_cleaner_warnings, on_termination
+from training.loops.running import on_termination, tame_cleaner
 from training.loops.strict import ConfigError
 from training.loops.world import World
 
@@ -98,7 +98,7 @@ def _cluster(args: WorkersArgs) -> Iterator[None]:
     ray.init(
         address="local",
         include_dashboard=False,
-        runtime_env={"worker_process_setup_hook": drop_cleaner_warnings},
+        runtime_env={"worker_process_setup_hook": tame_cleaner},
     )
     try:
         check_resources(args, ray.cluster_resources())
