@@ -13,7 +13,8 @@ Format = Literal["kept", "repaired", "asked_again"]
 much had been taken out; or only when the model was asked once more, nothing speakable being left.
 """
 
-_UNSPOKEN = re.compile(r"[\"“”„‘’「」『』«»*_`\N{REPLACEMENT CHARACTER}]")
+# Halves of characters that are written in two cannot be sent on as text.
+_UNSPOKEN = re.compile(r"[\"“”„‘’「」『』«»*_`\N{REPLACEMENT CHARACTER}\ud800-\udfff]")
 _ASIDE = re.compile(r"\([^()]*\)")
 _SENTENCE_END = re.compile(r"[.!?…~]+(?=\s|$)")
 _HAS_WORD = re.compile(r"[^\W_]")

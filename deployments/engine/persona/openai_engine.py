@@ -13,7 +13,8 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 
 import openai
-from openai.types.chat import ChatCompletionMessageParam
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 from pydantic import SecretStr
 
 from deployments.engine.persona.protocol import (
@@ -106,8 +107,7 @@ class OpenAIEngine:
         )
         async with reply:
             async for chunk in reply:
-                if chunk.choices:
-                    yield chunk.choices[0].delta.content or ""
+                yield _text_of(chunk)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -136,8 +136,16 @@ class OpenAIEngine:
             raise EngineLost(
                 f"the external language model can't be reached: {type(error).__name__}"
             ) from None
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
             raise EngineLost("the external language model answers with what is no JSON") from None
+
+
+def _text_of(chunk: object) -> str:
+    """What a chunk adds to the line; the client checks no shapes, and servers differ in theirs."""
+    match chunk:
+        case ChatCompletionChunk(choices=[Choice(delta=ChoiceDelta(content=str(text))), *_]):
+            return text
+    return ""
 
 
 def _messages(

@@ -24,7 +24,7 @@ class Script:
         pieces: of the lines it says, one list for each request; the last one is said again.
         pause_s: before each piece.
         status: of its replies; with anything but 200 it says `error`, and when to come back.
-        is_garbled: what it says after its first piece is cut in half.
+        garbage: what it says after each piece.
         asked: bodies of the requests.
         keys: what they carried as `Authorization`.
         left: set when a client has closed its stream.
@@ -35,7 +35,7 @@ class Script:
     status: int = 200
     error: str = "no"
     retry_after_s: int = 0
-    is_garbled: bool = False
+    garbage: bytes = b""
     asked: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     left: threading.Event = field(default_factory=threading.Event)
@@ -73,13 +73,12 @@ def _application(script: Script) -> FastAPI:
     return app
 
 
-async def _events(script: Script, pieces: list[str]) -> AsyncIterator[str]:
+async def _events(script: Script, pieces: list[str]) -> AsyncIterator[str | bytes]:
     try:
         for piece in pieces:
             await asyncio.sleep(script.pause_s)
             yield _event({"content": piece}, None)
-            if script.is_garbled:
-                yield "data: {\n\n"
+            yield script.garbage
         yield _event({}, "stop")
         yield "data: [DONE]\n\n"
     except asyncio.CancelledError:

@@ -44,6 +44,7 @@ def clean(output: str, reason: FinishReason = "stop", max_chars: int = 40) -> st
         ("밥 먹자. (웃", "밥 먹자."),
         ("**밥**  먹자.", "밥 먹자."),
         ("C# 배우자.", "C# 배우자."),
+        ("밥\ud83d\ude0b 먹자.", "밥 먹자."),
     ],
 )
 def test_only_the_spoken_line_is_kept(output: str, line: str) -> None:

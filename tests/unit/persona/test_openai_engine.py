@@ -158,9 +158,29 @@ def test_a_server_that_asks_for_patience_is_given_no_more_than_a_line_has() -> N
         with_engine(url, line, max_line_s=1.0)
 
 
-def test_a_reply_that_is_no_json_is_a_lost_engine() -> None:
-    with openai_server(Script(is_garbled=True)) as url, pytest.raises(EngineLost, match="no JSON"):
+@pytest.mark.parametrize("garbage", [b"{", b'"\xff"', b"[" * 100_000], ids=len)
+def test_a_reply_that_is_no_json_is_a_lost_engine(garbage: bytes) -> None:
+    script = Script(garbage=b"data: %b\n\n" % garbage)
+    with openai_server(script) as url, pytest.raises(EngineLost, match="no JSON"):
         with_engine(url, line)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        b"null",
+        b"[1]",
+        b'{"choices": [null]}',
+        b'{"choices": [{"index": 0, "delta": null}]}',
+        b'{"choices": [{"index": 0, "delta": {"content": 5}}]}',
+        b'{"choices": [{"index": 0, "delta": {"content": "\\ud800"}}]}',
+    ],
+)
+def test_what_is_no_text_adds_nothing_to_a_line(other: bytes) -> None:
+    with openai_server(Script(garbage=b"data: %b\n\n" % other)) as url:
+        done = with_engine(url, line)
+
+    assert done.text == "밥 먹자."
 
 
 def test_leaving_ends_the_servers_work_and_makes_room() -> None:
