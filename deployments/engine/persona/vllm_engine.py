@@ -24,7 +24,6 @@ from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 
-from deployments.engine.batching.priority import Priority
 from deployments.engine.batching.scheduler import QueueFull
 from deployments.engine.persona.adapter_check import require_servable
 from deployments.engine.persona.adapter_copies import AdapterCopies
@@ -138,7 +137,8 @@ class VllmEngine:
         arrived_s = time.monotonic()
         with self._refusals():
             prompt = self._prompts.encode(request)
-            async with self._place(request.persona, request.priority) as adapter:
+            lent = self._lent_adapter(request.persona)
+            async with self._slots.taken(request.priority, lent) as adapter:
                 line_events = written(
                     request,
                     lambda line: self._pieces(line, prompt, adapter),
@@ -153,7 +153,8 @@ class VllmEngine:
         """See `PersonaEngine.warm`."""
         with self._refusals():
             token_ids = self._prompts.prefix_ids(persona)
-            async with self._place(persona, "interactive") as adapter:
+            lent = self._lent_adapter(persona)
+            async with self._slots.taken("interactive", lent) as adapter:
                 await self._read(token_ids, adapter)
 
     def health(self) -> EngineHealth:
@@ -221,14 +222,6 @@ class VllmEngine:
         )
         async for _ in outputs:
             pass
-
-    @asynccontextmanager
-    async def _place(
-        self, persona: Persona, priority: Priority
-    ) -> AsyncIterator[LoRARequest | None]:
-        """The persona's adapter, and a place among the lines that are written."""
-        async with self._lent_adapter(persona) as adapter, self._slots.taken(priority):
-            yield adapter
 
     @asynccontextmanager
     async def _lent_adapter(self, persona: Persona) -> AsyncIterator[LoRARequest | None]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 
 import pytest
 
@@ -20,7 +22,7 @@ class Line:
         self.task = asyncio.create_task(self._write())
 
     async def _write(self) -> None:
-        async with self._slots.taken(self._priority):
+        async with self._slots.taken(self._priority, nullcontext()):
             self._order.append(self._name)
             await self._end.wait()
 
@@ -63,7 +65,7 @@ def test_one_more_than_may_wait_is_refused() -> None:
         line = Line(slots, [], "first", "interactive")
         await settle()
         with pytest.raises(QueueFull):
-            async with slots.taken("interactive"):
+            async with slots.taken("interactive", nullcontext()):
                 pass
         await line.end()
 
@@ -100,3 +102,47 @@ def test_who_leaves_at_the_moment_of_its_turn_passes_it_on() -> None:
         return order
 
     assert asyncio.run(act()) == ["running", "last"]
+
+
+def test_who_waits_for_what_a_line_needs_counts_as_waiting() -> None:
+    is_there = asyncio.Event()
+
+    @asynccontextmanager
+    async def adapter() -> AsyncIterator[str]:
+        await is_there.wait()
+        yield "adapter"
+
+    async def write(slots: Slots) -> str:
+        async with slots.taken("interactive", adapter()) as lent:
+            assert slots.num_running == 1
+            return lent
+
+    async def act() -> None:
+        slots = Slots(1, 1)
+        lines = [asyncio.create_task(write(slots)) for _ in range(2)]
+        await settle()
+        assert (slots.num_running, slots.num_waiting) == (0, 2)
+        with pytest.raises(QueueFull):
+            await write(slots)
+        is_there.set()
+        assert await asyncio.gather(*lines) == ["adapter", "adapter"]
+        assert (slots.num_running, slots.num_waiting) == (0, 0)
+
+    asyncio.run(act())
+
+
+def test_a_line_that_does_not_get_what_it_needs_leaves_nothing_behind() -> None:
+    @asynccontextmanager
+    async def damaged() -> AsyncIterator[None]:
+        raise ValueError("damaged")
+        yield
+
+    async def act() -> None:
+        slots = Slots(1, 0)
+        for _ in range(2):
+            with pytest.raises(ValueError, match="damaged"):
+                async with slots.taken("interactive", damaged()):
+                    pass
+        assert (slots.num_running, slots.num_waiting) == (0, 0)
+
+    asyncio.run(act())
