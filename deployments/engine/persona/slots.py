@@ -46,7 +46,7 @@ class Slots:
     async def taken(
         self, priority: Priority, needed: AbstractAsyncContextManager[Lent]
     ) -> AsyncIterator[Lent]:
-        """Hold a place within the block, and what the line needs besides, which is waited for first.
+        """Hold a place within the block, and what the line needs besides; that is waited for first.
 
         Raises:
             QueueFull: too many wait already.

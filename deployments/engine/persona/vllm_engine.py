@@ -98,7 +98,7 @@ class VllmEngine:
         self._unloaded: list[int] = []
         self._loading = asyncio.Lock()
         self._adapters: CheckpointCache[LoRARequest] = CheckpointCache(
-            self._load_adapter, self._unload_adapter, max_adapters, max_waiting
+            self._load_adapter, self._unload_adapter, max_adapters, num_slots + max_waiting
         )
         self._slots = Slots(num_slots, max_waiting)
         self._is_closed = False
