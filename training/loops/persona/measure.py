@@ -67,9 +67,8 @@ def measure(
             (line_logits(model, example) - wanted).abs().max()
             for example, wanted in zip(examples, reference, strict=True)
         ]
-        difference = float(
-            torch.stack(differences).max()
-        )  # NaN if any is: Python's max may drop it
+        # NaN if any is; Python's max may drop it.
+        difference = float(torch.stack(differences).max())
         if not math.isfinite(difference):
             raise ConfigError(f"in {precision} the adapter's logits are not finite")
         lines, share = write_lines(model, tokenizer, persona, examples, args.seed)
