@@ -11,7 +11,8 @@ import soundfile
 from models.kokoro.errors import NothingToSpeak
 from models.kokoro.model import SAMPLE_RATE, Waveform
 from training.corpus.plan import CorpusConfig, Item
-from training.generate_corpus import ConfigError, Speak, generate
+from training.generate_corpus import Speak, generate
+from training.loops.strict import ConfigError
 
 CONFIG = CorpusConfig.model_validate(
     {

@@ -122,6 +122,7 @@ class GptSovitsSpeaker:
         decoder, synthesizer: its S1 and S2.
         reference: its first clip.
         language: that it speaks.
+        ssl: the encoder that its tokens are made with.
 
     Raises:
         models.storage.StorageError: a file is missing.

@@ -50,7 +50,7 @@ class VersionedFolder:
 
     Attributes:
         store: where they lie.
-        kind: `voices` or `checkpoints`.
+        kind: `voices`, `checkpoints` or `personas`.
         name: id of the record.
         document: name of the JSON that makes a version exist.
     """
