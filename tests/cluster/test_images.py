@@ -51,7 +51,7 @@ def weights_brought_by(dockerfile: str) -> list[str]:
     steps = re.sub(r"\\\n( *#.*\n)*", " ", dockerfile)
     found = re.findall(r"^ADD .+$", steps, re.M)
     for command in re.findall(r"^RUN (.+)$", steps, re.M):
-        programs = [words.split()[0] for words in command.split(" && ")]
+        programs = [words.split()[0] for words in re.split(r"[;&|]+", command)]
         is_known = {"pip", "apt-get", "rm", "useradd", "install", "echo"} >= set(programs)
         if not is_known and command != "python -m venv /opt/venv":
             found.append(command)
@@ -76,6 +76,7 @@ def test_no_weights_are_in_the_image(path: Path) -> None:
     [
         "RUN python -m models.fetch",
         "RUN pip install torch && hf download yanolja/EEVE-Korean-Instruct-10.8B-v1.0",
+        "RUN pip install torch; hf download yanolja/EEVE-Korean-Instruct-10.8B-v1.0",
         "RUN apt-get update \\\n && wget https://example.com/model.safetensors",
         "ADD https://example.com/model.safetensors /models/",
         "COPY tests/parity /app/tests",
