@@ -84,7 +84,7 @@ class LineCleaner:
             line = self._clean(self._raw, is_whole=True)
         else:
             line = self._clean(self._without_partial_stop(), is_whole=False)
-        if len(line) > self._max_chars or len(self._raw) > self._max_raw_chars:
+        if len(line.rstrip()) > self._max_chars or len(self._raw) > self._max_raw_chars:
             self._finish_reason = "length"
         if self._finish_reason is not None:
             return ""
@@ -141,7 +141,7 @@ class LineCleaner:
         Whole words of the first sentence, and whole sentences after it; one that ends where the
         text ends is not whole yet, for the next piece may be `…` or a digit.
         """
-        settled = line.rpartition(" ")[0]
+        settled = line[: self._max_chars].rpartition(" ")[0]  # room for the mark of a cut
         ends = [end.end() for end in _SENTENCE_END.finditer(line) if end.end() < len(line)]
         return line[: ends[-1]] if ends else settled
 

@@ -63,15 +63,29 @@ def test_no_more_is_read_than_a_line_can_be_made_of(size: int) -> None:
     assert len(endless._raw) == 81
 
 
-@given(outputs, st.integers(1, 7), st.sampled_from(["stop", "length", "time"]))
+@given(
+    outputs,
+    st.integers(1, 7),
+    st.sampled_from(["stop", "length", "time"]),
+    st.sampled_from([10, 40]),
+)
 def test_pieces_joined_are_the_line_however_the_output_is_cut(
-    output: str, size: int, reason: FinishReason
+    output: str, size: int, reason: FinishReason, max_chars: int
 ) -> None:
-    by_piece = cleaner()
+    by_piece = cleaner(max_chars)
     pieces = [by_piece.feed(output[i : i + size]) for i in range(0, len(output), size)]
     pieces.append(by_piece.finish(reason))
 
-    assert "".join(pieces) == by_piece.text == clean(output, reason)
+    assert "".join(pieces) == by_piece.text == clean(output, reason, max_chars)
+
+
+@pytest.mark.parametrize("blank", ["", " ", "  "])
+def test_a_line_as_long_as_it_may_be_is_whole_though_a_blank_follows(blank: str) -> None:
+    line = cleaner(max_chars=10)
+    pieces = [line.feed(piece) for piece in ("가나다라 마바사아자", blank, "\n")]
+
+    assert "".join(pieces) + line.finish() == "가나다라 마바사아자"
+    assert line.finish_reason == "stop"
 
 
 @given(outputs, st.sampled_from(["stop", "length", "time"]))
