@@ -10,7 +10,7 @@ from tests.e2e.service import Service, running_service
 from tests.gpt_sovits_store import publish_small_voices
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service of its own: what is killed here may not disturb other suites."""
     assets.ensure(assets.KOKORO)
@@ -25,7 +25,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(service: Service) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=service.url, timeout=240) as client:
         yield client

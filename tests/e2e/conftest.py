@@ -13,7 +13,7 @@ from tests.gpt_sovits_store import publish_endless_checkpoint, publish_small_voi
 from tests.zonos_store import publish_zonos_checkpoint, publish_zonos_voice
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The real service with the real models, started once for all tests.
 
@@ -39,13 +39,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(service: Service) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=service.url, timeout=120) as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def recognizer() -> Recognizer:
     assets.ensure(assets.WHISPER)
     return Recognizer(num_threads=2)

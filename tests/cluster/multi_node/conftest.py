@@ -10,7 +10,7 @@ from tests.cluster.multi_node.service import ClusterService, running_cluster
 from tests.gpt_sovits_store import publish_small_voices
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def models() -> None:
     assets.ensure(assets.KOKORO)
     assets.ensure(assets.WHISPER)
