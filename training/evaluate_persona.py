@@ -1,7 +1,7 @@
 """Lets a persona answer scenes and keep up dialogues nobody trained it on, and marks it.
 
     python -m training.evaluate_persona --config training/configs/evaluate_persona.yaml --out DIR
-    python -m training.evaluate_persona --config … --persona sinip@2 --root data --out DIR
+    python -m training.evaluate_persona --config … --persona sinip@3 --root data --out DIR
     python -m training.evaluate_persona --config … --url http://127.0.0.1:8000 --out DIR
 
 Without --url the engine writes in this process: the persona as it is served, its adapter without

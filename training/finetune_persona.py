@@ -13,7 +13,8 @@ checkpoint. In RUN:
     checkpoints/                  what a run goes on from
     tensorboard/, metrics.jsonl
     best/, last/                  the adapter in full precision
-    export/                       what is published: personas/<id>/<version> under the storage root
+    export/                       what is published: personas/<id>/<version> under the storage root,
+                                  with training_lines.txt beside it, the lines of the rows
 
 With `publishing.hub` in the configuration the version goes to a repository of a model hub as well;
 the token is read from HF_TOKEN. A dry run builds the network of a base model's config.json without
@@ -48,8 +49,7 @@ def publish_run(task: Task, root: str, version: int | None = None) -> PublishedV
     if not task.is_done:
         raise ConfigError(f"{task.out} is not finished")
     store = open_store(root)
-    instruction = task.material().persona.instruction
-    return publish(task.args, task.character, instruction, task.out / "export", store, version)
+    return publish(task.args, task.character, task.material(), task.out / "export", store, version)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -45,6 +45,8 @@ class AdapterInfo:
         weights_sha256: of `adapter_model.safetensors`.
         trained_in: precision of the frozen weights during training.
         serves_in: precisions it may be served in, `trained_in` included.
+        lines_sha256: of `training_lines.txt`, the lines it was trained on; None where they are not
+            published, and a line that recites one of them can't be told.
     """
 
     __pydantic_config__ = _STRICT
@@ -56,6 +58,7 @@ class AdapterInfo:
     weights_sha256: Sha256
     trained_in: Precision
     serves_in: Annotated[tuple[ServedPrecision, ...], Field(min_length=1, max_length=8)]
+    lines_sha256: Sha256 | None = None
 
     def serves(self, precision: str) -> bool:
         """Whether it was measured, and found good enough to publish, in this precision."""

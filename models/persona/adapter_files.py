@@ -3,6 +3,7 @@
     personas/<id>/<version>/persona.json               names rank, modules, base and checksum
     personas/<id>/<version>/adapter_config.json        as PEFT writes it
     personas/<id>/<version>/adapter_model.safetensors  A and B of every layer, PEFT's names
+    personas/<id>/<version>/training_lines.txt         what it was trained to say, if published
 
 Nothing else is read, so nothing is ever unpickled. An adapter is what `persona.json` says of it,
 byte for byte and field for field, or it is refused.
@@ -28,9 +29,11 @@ from models.storage import ObjectNotFound, ObjectStore
 
 CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAME = "adapter_model.safetensors"
+LINES_NAME = "training_lines.txt"
 
 _MAX_CONFIG_BYTES = 64 * 1024
 _MAX_WEIGHTS_BYTES = 256 * 1024 * 1024
+_MAX_LINES_BYTES = 8 * 1024 * 1024
 _REFERENCE = re.compile(r"([a-z0-9][a-z0-9-]{0,63})@([a-z0-9][a-z0-9-]{0,63})")
 _TENSOR = re.compile(r"base_model\.model\.([A-Za-z0-9_.]{1,200})\.lora_([AB])\.weight")
 _DTYPES = (float32, float16, bfloat16)
@@ -73,7 +76,7 @@ class LoraPair:
 class Adapter:
     """A checked adapter; `layers` by the layer's path in the base model.
 
-    `config` and `weights` are the files it came as.
+    `config`, `weights` and `lines` are the files it came as.
     """
 
     ref: str
@@ -82,6 +85,7 @@ class Adapter:
     layers: dict[str, LoraPair]
     config: bytes
     weights: bytes
+    lines: bytes | None = None
 
     @property
     def scaling(self) -> float:
@@ -89,9 +93,11 @@ class Adapter:
         return self.info.alpha / self.info.rank
 
     def save(self, folder: Path) -> None:
-        """Write its two files, for libraries that read a folder."""
+        """Write its files, for libraries that read a folder."""
         (folder / CONFIG_NAME).write_bytes(self.config)
         (folder / WEIGHTS_NAME).write_bytes(self.weights)
+        if self.lines is not None:
+            (folder / LINES_NAME).write_bytes(self.lines)
 
 
 class AdapterFiles:
@@ -123,9 +129,10 @@ class AdapterFiles:
         try:
             _check_config(config, persona, persona.adapter)
             layers = _parse_weights(weights, persona.adapter)
+            lines = _lines(layer, folder, persona.adapter)
         except AdapterError as error:
             raise AdapterError(f"adapter of {ref}: {error}") from error
-        return Adapter(ref, persona.base_model, persona.adapter, layers, config, weights)
+        return Adapter(ref, persona.base_model, persona.adapter, layers, config, weights, lines)
 
     def _find(self, folder: str, ref: str) -> tuple[ObjectStore, Persona]:
         for layer in self._layers:
@@ -196,12 +203,26 @@ def _require(config: dict[str, Any], name: str, wanted: object) -> None:
         )
 
 
-def _parse_weights(content: bytes, info: AdapterInfo) -> dict[str, LoraPair]:
+def _lines(layer: ObjectStore, folder: str, info: AdapterInfo) -> bytes | None:
+    if info.lines_sha256 is None:
+        return None
+    content = _read(layer, f"{folder}/{LINES_NAME}", _MAX_LINES_BYTES)
+    _require_sha256(LINES_NAME, content, info.lines_sha256)
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        raise AdapterError(f"{LINES_NAME} is not UTF-8: {error}") from None
+    return content
+
+
+def _require_sha256(name: str, content: bytes, wanted: str) -> None:
     digest = hashlib.sha256(content).hexdigest()
-    if digest != info.weights_sha256:
-        raise AdapterError(
-            f"sha256 of {WEIGHTS_NAME} is {digest}, persona.json says {info.weights_sha256}"
-        )
+    if digest != wanted:
+        raise AdapterError(f"sha256 of {name} is {digest}, persona.json says {wanted}")
+
+
+def _parse_weights(content: bytes, info: AdapterInfo) -> dict[str, LoraPair]:
+    _require_sha256(WEIGHTS_NAME, content, info.weights_sha256)
     try:
         tensors = load(content)
     except SafetensorError as error:

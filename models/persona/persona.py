@@ -18,6 +18,7 @@ from pydantic import (
 from models.persona.adapter import AdapterInfo
 from models.persona.scene import Scene, neutralize
 from models.persona.speech_level import SpeechLevel
+from models.persona.training_lines import MAX_RUN_CHARS
 
 
 def _within_one_section(text: str) -> str:
@@ -86,9 +87,10 @@ class Sampling:
     this much probability. `repetition_penalty` divides the logits of tokens already in the line
     (Keskar et al. 2019, CTRL, section 4.1). No run of `no_repeat_tokens` is taken from the
     examples or from what the character said before, or repeated in the line (below 2: no such
-    rule). Beyond `sentence_tokens` a sentence is
-    pressed to end. `max_new_tokens` bounds the work of one line and `max_line_chars` its length,
-    after which it ends at its last whole sentence.
+    rule). No run of more than `max_copied_chars` characters is taken from a line that the adapter
+    was trained on (0: no such rule). Beyond `sentence_tokens` a sentence is pressed to end.
+    `max_new_tokens` bounds the work of one line and `max_line_chars` its length, after which it
+    ends at its last whole sentence.
     """
 
     __pydantic_config__ = _STRICT
@@ -97,6 +99,7 @@ class Sampling:
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
     repetition_penalty: Annotated[float, Field(ge=1.0, le=2.0)] = 1.1
     no_repeat_tokens: Annotated[int, Field(ge=0, le=32)] = 0
+    max_copied_chars: Annotated[int, Field(ge=0, le=MAX_RUN_CHARS)] = 0
     sentence_tokens: Annotated[int, Field(ge=1, le=512)] = 512
     max_new_tokens: Annotated[int, Field(ge=1, le=512)] = 80
     max_line_chars: Annotated[int, Field(ge=10, le=1000)] = 120

@@ -19,14 +19,15 @@ _SENTENCEPIECE_SPACE = "▁"
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Tokens that may be drawn, by id and in order; the other fields are indices into `token_ids`.
+    """Tokens that may be drawn, by id and in order, and what each of them writes.
 
-    `sentence_ends` are tokens that begin with a sentence mark, `pauses` with a comma,
-    `line_ends` with a line break (the end token is one of them); `polite_endings` end like a
-    polite verb.
+    The other fields are indices into `token_ids`: `sentence_ends` are tokens that begin with a
+    sentence mark, `pauses` with a comma, `line_ends` with a line break (the end token is one of
+    them); `polite_endings` end like a polite verb.
     """
 
     token_ids: tuple[int, ...]
+    texts: tuple[str, ...]
     sentence_ends: tuple[int, ...]
     pauses: tuple[int, ...]
     line_ends: tuple[int, ...]
@@ -54,6 +55,7 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerBase, script: Script) -> Vocabul
 
     return Vocabulary(
         token_ids=token_ids,
+        texts=tuple(pieces[token_id] for token_id in token_ids),
         sentence_ends=starting_with(SENTENCE_MARKS),
         pauses=starting_with(","),
         line_ends=starting_with("\n"),

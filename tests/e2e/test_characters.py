@@ -12,7 +12,7 @@ def test_a_new_character_answers_without_any_code(client: httpx.Client) -> None:
     assert client.get("/characters/temp").json() == made.json()
     scene = {"character": "temp", "prompt": "복사기가 고장 났다.", "seed": 3}
     output = client.post("/assistant", json=scene).json()["output"]
-    assert (output["persona"], output["voice"]) == ("sinip@2", "bujang@1")
+    assert (output["persona"], output["voice"]) == ("sinip@3", "bujang@1")
     changed = client.put("/characters/temp", json=BODY | {"voice": "sinip"}).json()
     assert int(changed["version"]) > int(made.json()["version"])
     old = client.get(f"/characters/temp@{made.json()['version']}").json()
@@ -26,7 +26,7 @@ def test_a_new_character_answers_without_any_code(client: httpx.Client) -> None:
 def test_what_ships_with_the_project_stays_as_it_is(client: httpx.Client, method: str) -> None:
     reply = client.request(method, "/characters/bujang", json=BODY if method == "PUT" else None)
     assert (reply.status_code, reply.json()["type"].rpartition(":")[2]) == (403, "read-only-record")
-    assert client.get("/characters/bujang").json()["persona"] == "bujang@2"
+    assert client.get("/characters/bujang").json()["persona"] == "bujang@3"
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ from training.loops.persona import measure
 from training.loops.persona.examples import Collator, Example, prompt_ids
 from training.loops.persona.launch import Task, run_locally
 from training.loops.persona.measure import line_logits
-from training.loops.persona.run import fine_tune, newest_checkpoint
+from training.loops.persona.run import Material, fine_tune, newest_checkpoint
 from training.loops.strict import ConfigError
 from training.loops.world import World
 from training.persona.character import Character
@@ -264,7 +264,9 @@ def test_published_adapter_speaks_through_engine_and_peft(tmp_path: Path) -> Non
         "adapter_model.safetensors",
         "persona.json",
         "training.json",
+        "training_lines.txt",
     }
+    assert (folder / "training_lines.txt").read_text().splitlines() == list(LINES.values())
     adapted = PeftModel.from_pretrained(base_model(), folder)
     ids = prompt_ids(tiny_tokenizer(), persona, Scene("배고프다"))
     assert len(ids) == done.num_prompt_tokens
@@ -293,9 +295,11 @@ def test_finished_run_is_not_published_with_other_settings(tmp_path: Path) -> No
     (tmp_path / "training.json").write_text(json.dumps(trained))
     changed = persona_args(lora={"rank": 8, "alpha": 64, "dropout": 0.1})
     root = tmp_path / "root"
+    character = Character(CHARACTER)
+    material = Material.read(changed, character, write_rows(tmp_path / "rows.jsonl"))
 
     with pytest.raises(ConfigError, match="lora is .*'alpha': 64.* trained with .*'alpha': 32"):
-        publish(changed, Character(CHARACTER), "너.", tmp_path, FolderStore(root))
+        publish(changed, character, material, tmp_path, FolderStore(root))
 
     assert not root.exists()
 

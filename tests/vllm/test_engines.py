@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from tests.unit.persona.adapters import lora_weights, publish_adapter
 from tests.unit.persona.personas import make_persona
 from tests.unit.persona.tiny import tiny_model
 from tests.vllm.conftest import Stage
+from training.persona.statistics import longest_copy
 
 
 def request(persona: Persona, seed: int = 1, **changes: Any) -> LineRequest:
@@ -204,6 +206,25 @@ def test_a_character_does_not_say_again_what_it_has_said(
     first, again = stage.runner.run(act())
 
     assert (first == again) is is_again
+
+
+def test_an_adapter_recites_none_of_its_training_lines(stage: Stage) -> None:
+    likeliest = Sampling(temperature=0.0, max_new_tokens=24)
+    said = stage.runner.run(line(stage, request(stage.personas[1], sampling=likeliest))).text
+    trained = publish_adapter(
+        stage.root,
+        make_persona(persona_id=f"trained-{stage.name}", instruction=stage.personas[1].instruction),
+        weights=_weights(0),  # those of the first one that has any
+        lines=f"배가 고프다.\n{said}\n",
+    )
+
+    again = stage.runner.run(line(stage, request(trained, sampling=likeliest))).text
+    guarded = replace(likeliest, max_copied_chars=3)
+    other = stage.runner.run(line(stage, request(trained, sampling=guarded))).text
+
+    assert len(said) > 3
+    assert again == said
+    assert len(longest_copy(other, [said])) <= 3
 
 
 def test_a_prompt_that_is_too_long_is_refused(stage: Stage) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from models.persona.adapter import AdapterInfo, ServedPrecision
+from models.persona.adapter_files import LINES_NAME
 from models.persona.persona import Persona
 from models.storage import ObjectStore
 from training.loops.persona.args import PersonaArgs
 from training.loops.persona.export import TRAINING_NAME
-from training.loops.persona.run import CONFIG_NAME, WEIGHTS_NAME
+from training.loops.persona.run import CONFIG_NAME, WEIGHTS_NAME, Material
 from training.loops.strict import ConfigError
 from training.persona.card import persona_card
 from training.persona.character import Character
@@ -26,7 +28,7 @@ DOCUMENT_NAME = "persona.json"
 def publish(
     args: PersonaArgs,
     character: Character,
-    instruction: str,
+    material: Material,
     export: Path,
     store: ObjectStore,
     version: int | None = None,
@@ -34,6 +36,7 @@ def publish(
     """Publish the adapter in ``export``; ``persona.json`` appears last.
 
     Args:
+        material: what the run has learned from.
         version: to publish it as; None for the next free number, or for the newest version where
             that is this adapter and this character already.
 
@@ -46,12 +49,15 @@ def publish(
     training = json.loads((export / TRAINING_NAME).read_text(encoding="utf-8"))
     _require_same_adapter(args, training["arguments"])
     files[TRAINING_NAME] = (export / TRAINING_NAME).read_bytes()
-    adapter = _adapter_info(args, training, files[WEIGHTS_NAME])
+    if args.publishing.with_lines:
+        lines = dict.fromkeys(row.output for row in material.rows)
+        files[LINES_NAME] = "".join(f"{line}\n" for line in lines).encode()
+    adapter = _adapter_info(args, training, files)
 
     def describe(number: int) -> Description:
         persona = character.persona(
             base_model=args.base_model,
-            instruction=instruction,
+            instruction=material.persona.instruction,
             licence=args.publishing.licence,
             version=str(number),
             adapter=adapter,
@@ -87,15 +93,19 @@ def _require_same_adapter(args: PersonaArgs, trained: dict[str, Any]) -> None:
             )
 
 
-def _adapter_info(args: PersonaArgs, training: dict[str, Any], weights: bytes) -> AdapterInfo:
+def _adapter_info(
+    args: PersonaArgs, training: dict[str, Any], files: Mapping[str, bytes]
+) -> AdapterInfo:
+    sha256_of = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     return AdapterInfo(
         rank=args.lora.rank,
         alpha=float(args.lora.alpha),
         target_modules=tuple(sorted(args.lora.target_modules)),
         base_revision=training["base_revision"],
-        weights_sha256=hashlib.sha256(weights).hexdigest(),
+        weights_sha256=sha256_of[WEIGHTS_NAME],
         trained_in=args.precision,
         serves_in=tuple(ServedPrecision(**served) for served in training["serves_in"]),
+        lines_sha256=sha256_of.get(LINES_NAME),
     )
 
 

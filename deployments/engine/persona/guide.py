@@ -9,7 +9,8 @@ slips into narration. The guide changes the logits of one line before each draw:
   transformers' `ExponentialDecayLengthPenalty`;
 - no repeats: a run of tokens of the character sheet, an example, an earlier line of the dialogue
   or the line itself is not drawn again; the scene's own words may be, for a line often takes them
-  up.
+  up;
+- no recital: a line the adapter was trained on is not copied for more than so many characters.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from models.persona.speech_level import (
     may_end_sentence,
     may_pause,
 )
+from models.persona.training_lines import TrainingLines
 
 # Added to the logits of endings for every token that a sentence is too long.
 _PRESSURE_PER_TOKEN = 0.3
@@ -39,6 +41,7 @@ class LineGuide:
     Args:
         speech_level: None leaves the level to the model.
         known_ids: token ids of texts of which no run is repeated.
+        training_lines: what the adapter was trained to say; None if that is not known.
     """
 
     def __init__(
@@ -48,11 +51,14 @@ class LineGuide:
         speech_level: SpeechLevel | None,
         sampling: Sampling,
         known_ids: Sequence[Sequence[int]],
+        training_lines: TrainingLines | None = None,
     ) -> None:
         self._choices = choices
         self._level = speech_level
         self._sentence_tokens = sampling.sentence_tokens
         self._context_size = sampling.no_repeat_tokens - 1
+        self._training_lines = training_lines if sampling.max_copied_chars else None
+        self._max_copied_chars = sampling.max_copied_chars
         self._num_sentence_tokens = 0
         self._line_ids: list[int] = []
         self._followers: defaultdict[tuple[int, ...], set[int]] = defaultdict(set)
@@ -76,6 +82,7 @@ class LineGuide:
         if self._level is not None:
             self._keep_level(adjusted, text, self._level)
         adjusted[self._repeats()] = -torch.inf
+        adjusted[self._recitals(text)] = -torch.inf
         return adjusted
 
     def _note_runs(self, token_ids: Sequence[int]) -> None:
@@ -108,6 +115,15 @@ class LineGuide:
             self._choices.idx_of[token] for token in followers if token in self._choices.idx_of
         )
         return [idx for idx in known if idx not in self._choices.ending_idxs]
+
+    def _recitals(self, text: str) -> list[int]:
+        """Choices that would copy too much of a training line; the end of the line never does."""
+        if self._training_lines is None:
+            return []
+        completions = self._training_lines.completions(
+            text, max_chars=self._max_copied_chars, longest_piece=self._choices.longest_text
+        )
+        return [idx for part in completions for idx in self._choices.starting_with(part)]
 
     def _context(self) -> tuple[int, ...]:
         """The last tokens of the line that a run may continue; empty while there are too few."""

@@ -11,17 +11,19 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from models.persona.adapter_files import Adapter, AdapterError
+from models.persona.training_lines import TrainingLines
 
 
 @dataclass(frozen=True, eq=False)
 class BoundAdapter:
     """An adapter ready for one model: by the layer's path A `(in, rank)` and B `(rank, out)`.
 
-    B holds the scaling.
+    B holds the scaling. `lines` are what it was trained to say, where that is known.
     """
 
     ref: str
     pairs: Mapping[str, tuple[Tensor, Tensor]]
+    lines: TrainingLines | None = None
 
 
 def linear_layers(model: PreTrainedModel) -> dict[str, nn.Linear]:
@@ -91,7 +93,8 @@ class AdaptedLayers:
             dtype = self._layers[path].weight.dtype
             b = (adapter.scaling * pair.b.float()).to(dtype)
             pairs[path] = (pair.a.to(dtype).T.contiguous(), b.T.contiguous())
-        return BoundAdapter(adapter.ref, pairs)
+        lines = None if adapter.lines is None else TrainingLines(adapter.lines.decode())
+        return BoundAdapter(adapter.ref, pairs, lines)
 
     @contextmanager
     def using(self, rows: Sequence[BoundAdapter | None]) -> Iterator[None]:

@@ -41,7 +41,7 @@ from deployments.engine.persona.slots import Slots
 from deployments.engine.persona.tries import LineTry, written
 from deployments.engine.persona.vllm_guide import LineLogits, guide_args, no_number_id
 from deployments.engine.speech.checkpoint_cache import CheckpointCache
-from models.persona.adapter_files import Adapter, AdapterError, AdapterFiles
+from models.persona.adapter_files import LINES_NAME, Adapter, AdapterError, AdapterFiles
 from models.persona.persona import Persona
 
 # Ranks that vLLM has memory layouts for.
@@ -180,7 +180,7 @@ class VllmEngine:
         line.num_history_turns = prompt.num_history_turns
         outputs = self._llm.generate(
             TokensPrompt(prompt_token_ids=prompt.prefix_ids + prompt.suffix_ids),
-            self._params(line, prompt),
+            self._params(line, prompt, adapter),
             self._name(line.request.request_id),
             lora_request=adapter,
         )
@@ -195,8 +195,13 @@ class VllmEngine:
                     line.last_reason = "length"
                 yield completion.text
 
-    def _params(self, line: LineTry, prompt: PromptIds) -> SamplingParams:
+    def _params(
+        self, line: LineTry, prompt: PromptIds, adapter: LoRARequest | None
+    ) -> SamplingParams:
         """How vLLM is to draw; the guide does what it has no parameter for."""
+        info = line.request.persona.adapter
+        has_lines = adapter is not None and info is not None and info.lines_sha256 is not None
+        lines = Path(adapter.lora_path) / LINES_NAME if adapter and has_lines else None
         return SamplingParams(
             temperature=line.sampling.temperature,
             top_p=line.sampling.top_p,
@@ -204,7 +209,7 @@ class VllmEngine:
             max_tokens=line.sampling.max_new_tokens,
             stop_token_ids=[self._no_number_id],
             output_kind=RequestOutputKind.DELTA,
-            extra_args=guide_args(line.request.persona, line.sampling, prompt),
+            extra_args=guide_args(line.request.persona, line.sampling, prompt, lines),
         )
 
     def _name(self, request_id: str) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +25,7 @@ from deployments.engine.persona.prompt_ids import PromptIds
 from deployments.engine.persona.sampler import penalize
 from models.persona.persona import Persona, Sampling, Script
 from models.persona.speech_level import SpeechLevel
+from models.persona.training_lines import TrainingLines
 from models.persona.vocabulary import vocabulary_of
 
 _KEY = "baewoo_line"
@@ -38,8 +41,14 @@ def no_number_id(tokenizer: PreTrainedTokenizerBase) -> int:
     return int(tokenizer.bos_token_id)
 
 
-def guide_args(persona: Persona, sampling: Sampling, prompt: PromptIds) -> dict[str, Any]:
-    """`SamplingParams.extra_args` of a line; plain values, for they are sent as JSON is."""
+def guide_args(
+    persona: Persona, sampling: Sampling, prompt: PromptIds, lines: Path | None
+) -> dict[str, Any]:
+    """`SamplingParams.extra_args` of a line; plain values, for they are sent as JSON is.
+
+    Args:
+        lines: file of what the persona's adapter was trained to say, which stays as it is.
+    """
     return {
         _KEY: {
             "script": persona.script,
@@ -47,6 +56,7 @@ def guide_args(persona: Persona, sampling: Sampling, prompt: PromptIds) -> dict[
             "sampling": asdict(sampling),
             "num_prefix_tokens": len(prompt.prefix_ids),
             "said_ids": prompt.said_ids,
+            "lines": None if lines is None else str(lines),
         }
     }
 
@@ -77,6 +87,7 @@ class LineLogits(AdapterLogitsProcessor):  # type: ignore[misc]  # vLLM need not
             Sampling(**args["sampling"]),
             args["num_prefix_tokens"],
             args["said_ids"],
+            None if args["lines"] is None else _training_lines(args["lines"]),
         )
 
     def _choices_of(self, script: Script) -> Choices:
@@ -87,6 +98,11 @@ class LineLogits(AdapterLogitsProcessor):  # type: ignore[misc]  # vLLM need not
         return self._choices[script]
 
 
+@lru_cache(maxsize=32)
+def _training_lines(path: str) -> TrainingLines:
+    return TrainingLines(Path(path).read_text(encoding="utf-8"))
+
+
 def _guide(
     tokenizer: PreTrainedTokenizerBase,
     choices: Choices,
@@ -94,6 +110,7 @@ def _guide(
     sampling: Sampling,
     num_prefix_tokens: int,
     said_ids: list[list[int]],
+    training_lines: TrainingLines | None,
 ) -> Guide:
     token_ids = torch.tensor(choices.token_ids)
     was_drawn = torch.zeros(len(choices.token_ids), dtype=torch.bool)
@@ -108,6 +125,7 @@ def _guide(
                 speech_level=speech_level,
                 sampling=sampling,
                 known_ids=[prompt_ids[:num_prefix_tokens], *said_ids],
+                training_lines=training_lines,
             )
         for token_id in output_ids[num_observed:]:
             guide.observe(choices.idx_of[token_id])

@@ -82,6 +82,7 @@ class LineWriter:
                 speech_level=persona.speech_level,
                 sampling=sampling,
                 known_ids=[prompt.prefix_ids, *prompt.said_ids],
+                training_lines=None if adapter is None else adapter.lines,
             ),
             sampler=Sampler(sampling, seed, len(choices.token_ids)),
             cleaner=LineCleaner(

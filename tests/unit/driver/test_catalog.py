@@ -30,7 +30,7 @@ def catalog(user_store: FolderStore) -> Catalog:
 def test_both_characters_ship_with_persona_and_voice(catalog: Catalog) -> None:
     for name in ("bujang", "sinip"):
         character = catalog.character(name)
-        assert (character.persona.ref, str(character.voice.record)) == (f"{name}@2", f"{name}@1")
+        assert (character.persona.ref, str(character.voice.record)) == (f"{name}@3", f"{name}@1")
 
 
 def test_a_published_voice_version_is_used_at_once(
@@ -46,13 +46,13 @@ def test_a_published_voice_version_is_used_at_once(
 
 def test_either_half_of_a_character_can_be_replaced(catalog: Catalog) -> None:
     character = catalog.cast("bujang", None, "sinip")
-    assert (character.persona.ref, character.voice.record.name) == ("bujang@2", "sinip")
+    assert (character.persona.ref, character.voice.record.name) == ("bujang@3", "sinip")
     character = catalog.cast(None, "bujang", "sinip")
-    assert (character.persona.ref, character.voice.record.name) == ("bujang@2", "sinip")
+    assert (character.persona.ref, character.voice.record.name) == ("bujang@3", "sinip")
 
 
 def test_a_speaker_alone_means_the_character_of_that_name(catalog: Catalog) -> None:
-    assert catalog.cast(None, None, "sinip").persona.ref == "sinip@2"
+    assert catalog.cast(None, None, "sinip").persona.ref == "sinip@3"
 
 
 def test_naming_too_little_is_answered_with_what_there_is(catalog: Catalog) -> None:

@@ -120,7 +120,7 @@ def test_a_line_is_spoken_with_the_emotion_of_its_stage_direction(tmp_path: Path
     output = asyncio.run(works(speech, persona).assistant(request, files))
     voice = Catalog([embedded_store()]).voice("bujang")
     assert output.emotion == voice.style("ko", {"sadness": 1.0}, 1.0).emotion
-    assert (output.text, output.persona) == ("다들 밥은? 가자고.", "bujang@2")
+    assert (output.text, output.persona) == ("다들 밥은? 가자고.", "bujang@3")
     assert [asked.seed for asked in persona.asked] == [seed_of(request.id)] == [output.seed]
     assert output.captions is not None
     srt = (tmp_path / folder_of(request.id) / output.captions.srt_file).read_text()

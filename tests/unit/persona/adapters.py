@@ -46,12 +46,14 @@ def publish_adapter(
     serves_in: tuple[Precision, ...] = ("float32",),
     config: dict[str, Any] | None = None,
     info: dict[str, Any] | None = None,
+    lines: str | None = None,
 ) -> Persona:
     """Write a version of `persona` with an adapter below `root`; the persona that names it.
 
     Args:
         seed: of random weights; `weights` replaces them, also by bytes that are none.
         config, info: changes to `adapter_config.json` and to what `persona.json` says.
+        lines: what it was trained to say.
     """
     if not isinstance(weights, bytes):
         weights = save(lora_weights(seed) if weights is None else weights)
@@ -63,12 +65,15 @@ def publish_adapter(
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         trained_in="float32",
         serves_in=tuple(ServedPrecision(name, 0.0, 1.0) for name in serves_in),
+        lines_sha256=None if lines is None else hashlib.sha256(lines.encode()).hexdigest(),
     )
     persona = replace(persona, adapter=replace(adapter, **(info or {})))
     folder = root / "personas" / persona.persona_id / persona.version
     folder.mkdir(parents=True)
     (folder / "persona.json").write_bytes(TypeAdapter(Persona).dump_json(persona))
     (folder / "adapter_model.safetensors").write_bytes(weights)
+    if lines is not None:
+        (folder / "training_lines.txt").write_text(lines, encoding="utf-8")
     (folder / "adapter_config.json").write_text(json.dumps(_peft_config(persona) | (config or {})))
     return persona
 

@@ -11,8 +11,8 @@ from tests.unit.persona.adapters import publish_adapter
 from tests.unit.persona.personas import make_persona
 
 
-def test_a_copy_holds_the_two_files_and_goes_alone(tmp_path: Path) -> None:
-    publish_adapter(tmp_path, make_persona())
+def test_a_copy_holds_what_was_published_and_goes_alone(tmp_path: Path) -> None:
+    publish_adapter(tmp_path, make_persona(), lines="배고프다.\n")
     adapter = AdapterFiles([FolderStore(tmp_path)]).load("tester@1")
     copies = AdapterCopies()
 
@@ -23,6 +23,7 @@ def test_a_copy_holds_the_two_files_and_goes_alone(tmp_path: Path) -> None:
     assert {file.name: file.read_bytes() for file in second.iterdir()} == {
         "adapter_config.json": adapter.config,
         "adapter_model.safetensors": adapter.weights,
+        "training_lines.txt": "배고프다.\n".encode(),
     }
     assert first != second
     copies.close()

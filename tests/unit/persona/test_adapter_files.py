@@ -63,6 +63,11 @@ def test_the_first_layer_that_has_a_version_is_read(tmp_path: Path) -> None:
         ({"config": {"some_later_variant": {"x": 1}}}, "some_later_variant is set"),
         ({"config": {"init_lora_weights": "pissa"}}, "init_lora_weights is 'pissa'"),
         ({"info": {"weights_sha256": "0" * 64}}, "sha256 of adapter_model.safetensors is"),
+        (
+            {"lines": "밥.", "info": {"lines_sha256": "0" * 64}},
+            "sha256 of training_lines.txt is",
+        ),
+        ({"info": {"lines_sha256": "0" * 64}}, "training_lines.txt is missing"),
         ({"weights": b"no tensors"}, "is not safetensors"),
         ({"weights": pickle.dumps({"lora": [1]})}, "is not safetensors"),
         ({"weights": FOUR_BITS}, "holds numbers of type 'F4'"),

@@ -10,12 +10,14 @@ from deployments.engine.persona.choices import Choices
 from deployments.engine.persona.guide import LineGuide
 from models.persona.persona import Sampling
 from models.persona.speech_level import SpeechLevel
+from models.persona.training_lines import TrainingLines
 from models.persona.vocabulary import Vocabulary
 
 # 가 나 어요 . , newline
 CHOICES = Choices(
     Vocabulary(
         token_ids=(10, 11, 12, 20, 21, 30),
+        texts=("가", "나", "어요", ".", ",", "\n"),
         sentence_ends=(3,),
         pauses=(4,),
         line_ends=(5,),
@@ -27,10 +29,17 @@ GA, NA, YO, MARK, COMMA, BREAK = range(6)
 
 
 def guide(
-    level: SpeechLevel | None, known_ids: Sequence[Sequence[int]] = (), **sampling: int
+    level: SpeechLevel | None,
+    known_ids: Sequence[Sequence[int]] = (),
+    training_lines: TrainingLines | None = None,
+    **sampling: int,
 ) -> LineGuide:
     return LineGuide(
-        CHOICES, speech_level=level, sampling=Sampling(**sampling), known_ids=known_ids
+        CHOICES,
+        speech_level=level,
+        sampling=Sampling(**sampling),
+        known_ids=known_ids,
+        training_lines=training_lines,
     )
 
 
@@ -96,3 +105,14 @@ def test_an_end_is_no_repeat() -> None:
     assert ruled_out(line, "") == set()
     line.observe(NA)
     assert ruled_out(line, "") == set()
+
+
+def test_a_training_line_is_not_recited() -> None:
+    lines = TrainingLines("가나어요.\n가가,\n")
+    line = guide(None, training_lines=lines, max_copied_chars=2)
+
+    assert ruled_out(line, "나") == {YO}  # "나어" alone would be no copy, but no token ends there
+    assert ruled_out(line, "가나") == {YO}
+    assert ruled_out(line, "나가가") == {COMMA}
+    assert ruled_out(line, "가어요") == {MARK}
+    assert ruled_out(guide(None, training_lines=lines), "가나") == set()

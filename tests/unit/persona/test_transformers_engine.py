@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +29,7 @@ from models.persona.scene import Scene, Turn
 from tests.unit.persona.adapters import lora_weights, publish_adapter
 from tests.unit.persona.personas import make_persona
 from tests.unit.persona.tiny import tiny_engine
+from training.persona.statistics import longest_copy
 
 Result = TypeVar("Result")
 
@@ -245,6 +247,27 @@ def test_a_character_does_not_say_again_what_it_has_said(
     first, again = with_engine(act, max_history_tokens=1)
 
     assert (first == again) is is_again
+
+
+def test_an_adapter_recites_none_of_its_training_lines(tmp_path: Path) -> None:
+    likeliest = Sampling(temperature=0.0, max_new_tokens=24)
+    guarded = replace(likeliest, max_copied_chars=3)
+
+    async def act(engine: TransformersEngine) -> tuple[str, str, str]:
+        said = await line(engine, request(persona=persona_of("plain", None), sampling=likeliest))
+        trained = persona_of("trained", f"배가 고프다.\n{said.text}\n")
+        again = await line(engine, request(persona=trained, sampling=likeliest))
+        other = await line(engine, request(persona=trained, sampling=guarded))
+        return said.text, again.text, other.text
+
+    def persona_of(name: str, lines: str | None) -> Persona:
+        return publish_adapter(tmp_path, make_persona(persona_id=name), seed=3, lines=lines)
+
+    said, again, other = with_engine(act, root=tmp_path)
+
+    assert len(said) > 3
+    assert again == said
+    assert len(longest_copy(other, [said])) <= 3
 
 
 def test_a_closed_engine_refuses_and_says_so() -> None:

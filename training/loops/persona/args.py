@@ -51,6 +51,9 @@ class PublishingArgs(StrictModel):
     num_scenes: int = Field(default=20, ge=1, description="held-out scenes it is measured on")
     licence: str = Field(min_length=1, max_length=200, description="of the adapter")
     notice: str = Field(default="", description="that the base model's terms ask to pass on")
+    with_lines: bool = Field(
+        default=True, description="beside the adapter, so that engines keep it from reciting them"
+    )
     hub: HubArgs | None = None
 
 
