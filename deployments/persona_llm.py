@@ -231,11 +231,11 @@ class PersonaLLM:
         return self._external
 
     async def _warm(self) -> None:
-        """Prepare the personas; those that the storage keeps back are tried again later on."""
+        """Prepare the personas; those that storage or a full engine keep back are tried again."""
         for persona in list(self._unprepared):
             try:
                 await self._engine.warm(persona)
-            except StorageUnavailable as error:
+            except (StorageUnavailable, EngineBusy) as error:
                 logger.warning("not prepared yet: %s: %s", persona.ref, error)
                 continue
             # Its own requests will say so; those of the others find them prepared.

@@ -162,8 +162,24 @@ def test_taken_version_is_refused(runs: Path, tmp_path: Path) -> None:
     checkpoint = args.checkpoint.model_copy(update={"version": 3})  # type: ignore[union-attr]
     args = args.model_copy(update={"checkpoint": checkpoint})
     publish(args, FolderStore(tmp_path), open_encoder)
+    checkpoint = checkpoint.model_copy(update={"licence": "MIT"})
+    args = args.model_copy(update={"checkpoint": checkpoint})
     with pytest.raises(VersionTaken, match="small@3"):
         publish(args, FolderStore(tmp_path), open_encoder)
+
+
+@pytest.mark.parametrize("version", [None, 3])
+def test_what_is_published_is_not_published_again(tmp_path: Path, version: int | None) -> None:
+    folder = VersionedFolder(FolderStore(tmp_path), "personas", "noise", "persona.json")
+
+    def describe(number: int) -> Description:
+        return Description("card", f'{{"version": "{number}"}}'.encode())
+
+    first, second = (folder.publish_once({"a": b"1"}, describe, version) for _ in range(2))
+    other = folder.publish_once({"a": b"2"}, describe)
+
+    assert (first.is_new, second.is_new, other.is_new) == (True, False, True)
+    assert first.record == second.record != other.record
 
 
 def test_nothing_is_written_when_a_clip_is_unusable(runs: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ NUM_TOKENS = len(TOKENIZER)
 
 def drawable(logits: torch.Tensor) -> set[int]:
     """The tokens that a new line may draw from these logits."""
-    guide = vllm_guide._guide(TOKENIZER, CHOICES, None, Sampling(), 0, [])
+    guide = vllm_guide._guide(TOKENIZER, CHOICES, None, Sampling(), 0, [], None)
     found = guide([], [], logits)
     assert not found.isnan().any()
     return set(found.isfinite().nonzero().flatten().tolist())

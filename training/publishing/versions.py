@@ -66,21 +66,23 @@ class VersionedFolder:
         describe: Callable[[int], Description],
         version: int | None = None,
     ) -> PublishedVersion:
-        """Publish files as the next version, unless the newest one holds the same.
+        """Publish files as a version, unless that one, or the newest, holds the same.
 
         Args:
             files: content by name, without card and document.
             describe: tells of a version by its number.
-            version: to publish them as, whatever the newest one holds.
+            version: to publish them as; None for the next free one.
 
         Raises:
-            VersionTaken: that version is not free.
+            VersionTaken: that version is not free, and holds something else.
         """
-        if version is None and (newest := max(self._published(), default=0)):
-            published = self._read(newest)
-            if _is_same(published, self._all_files(files, describe(newest)), self.document):
+        known = self._published()
+        like = max(known, default=0) if version is None else version
+        if like in known:
+            published = self._read(like)
+            if _is_same(published, self._all_files(files, describe(like)), self.document):
                 self._point_to_newest()  # a run that died may not have come to that
-                return PublishedVersion(RecordId(self.name, str(newest)), published, is_new=False)
+                return PublishedVersion(RecordId(self.name, str(like)), published, is_new=False)
         number = self.claim(version)
         everything = self._all_files(files, describe(number))
         document = everything[self.document]

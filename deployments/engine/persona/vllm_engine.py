@@ -22,7 +22,7 @@ from vllm.inputs import TokensPrompt
 from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
-from vllm.v1.engine.exceptions import EngineDeadError
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from deployments.engine.batching.scheduler import QueueFull
 from deployments.engine.persona.adapter_check import require_servable
@@ -32,6 +32,7 @@ from deployments.engine.persona.prompt_ids import PromptEncoder, PromptIds
 from deployments.engine.persona.protocol import (
     AdapterRefused,
     EngineBusy,
+    EngineError,
     EngineHealth,
     EngineLost,
     LineEvent,
@@ -295,6 +296,8 @@ class VllmEngine:
             ) from error
         except AdapterError as error:
             raise AdapterRefused(str(error)) from error
+        except EngineGenerateError as error:
+            raise EngineError(f"vLLM could not write the line: {error}") from error
         except EngineDeadError as error:
             raise EngineLost("the persona engine has died") from error
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from deployments.engine.persona.openai_engine import ExternalLlm
-from deployments.engine.persona.protocol import LineDone, LineEvent, LineRequest
+from deployments.engine.persona.protocol import EngineBusy, LineDone, LineEvent, LineRequest
 from deployments.errors import InvalidInput, NotReady
 from deployments.persona_llm import PersonaArgs, PersonaLLM
 from models.persona.persona import Persona
@@ -96,24 +96,25 @@ def test_a_persona_that_cannot_be_served_keeps_no_other_waiting(
 
 
 class _Forgetful:
-    """An engine that prepares what it is given, once the storage answers."""
+    """An engine that prepares what it is given, once nothing keeps it back."""
 
-    def __init__(self, answers: list[bool]) -> None:
-        self._answers = iter(answers)
+    def __init__(self, obstacles: list[Exception | None]) -> None:
+        self._obstacles = iter(obstacles)
         self.prepared: list[str] = []
 
     async def warm(self, persona: Persona) -> None:
-        if not next(self._answers):
-            raise StorageUnavailable("no answer")
+        if (obstacle := next(self._obstacles)) is not None:
+            raise obstacle
         self.prepared.append(persona.persona_id)
 
 
-def test_a_persona_that_the_storage_kept_back_is_prepared_when_it_answers(folder: Path) -> None:
+@pytest.mark.parametrize("obstacle", [StorageUnavailable("no answer"), EngineBusy("full")])
+def test_a_persona_that_was_kept_back_is_prepared_later(folder: Path, obstacle: Exception) -> None:
     personas = [make_persona(persona_id="first"), make_persona(persona_id="second")]
 
     async def act() -> tuple[list[bool], list[str]]:
         stage = persona_llm(folder, None, personas)
-        engine = _Forgetful([False, True, False, True])
+        engine = _Forgetful([obstacle, None, obstacle, None])
         stage._engine.warm = engine.warm  # type: ignore[method-assign]
         is_ready = []
         for _ in range(4):
