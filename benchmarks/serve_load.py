@@ -158,7 +158,8 @@ async def measure(
 
 
 @contextmanager
-def _own_service() -> Iterator[Service]:
+def own_service() -> Iterator[Service]:
+    """The embedded service on a root that goes with it."""
     with tempfile.TemporaryDirectory() as folder, running_service(Path(folder), {}) as service:
         yield service
 
@@ -175,7 +176,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     args = parser.parse_args()
     with ExitStack() as stack:
-        url = args.url or stack.enter_context(_own_service()).url
+        url = args.url or stack.enter_context(own_service()).url
         rows = asyncio.run(measure(url, args.voice, args.levels, args.seconds))
     lines = {
         f"{voice}, {name}": [
