@@ -23,6 +23,7 @@ from models.gpt_sovits.published import (
     EmotionName,
     PublishedCheckpoint,
     PublishedReference,
+    PublishedSampling,
     PublishedVoice,
     features_to_bytes,
     to_json,
@@ -56,7 +57,11 @@ S2 = S2Config(
 
 
 def publish_checkpoint(
-    store: FolderStore, checkpoint_id: str, version: str = "1", seed: int = 0
+    store: FolderStore,
+    checkpoint_id: str,
+    version: str = "1",
+    seed: int = 0,
+    sampling: PublishedSampling | None = None,
 ) -> str:
     """Write a random S1 and S2; another seed gives an S1 that says something else.
 
@@ -70,7 +75,7 @@ def publish_checkpoint(
     write_native(folder / "s2.json", Checkpoint(Kind.S2, S2, small_voice(config=S2).state_dict()))
     checkpoint = PublishedCheckpoint(
         checkpoint_id, version, "gpt_sovits_v2", "whisper-base", "random weights", "Apache-2.0",
-        CREATED_AT, metrics={},
+        CREATED_AT, metrics={}, sampling=sampling or PublishedSampling(),
     )  # fmt: skip
     store.write(f"{prefix}/{version}/checkpoint.json", to_json(checkpoint))
     store.write(f"{prefix}/current.json", json.dumps({"version": version}).encode())

@@ -128,6 +128,7 @@ def _publish_checkpoint(
             licence=new.licence,
             created_at=_now(),
             metrics=metrics,
+            sampling=new.sampling,
         )
         card = model_card(
             title=f"{new.id}@{version}",

@@ -22,7 +22,7 @@ from models.gpt_sovits.s1.sampling import SamplingSettings
 from models.gpt_sovits.s2.decoding import stream_exact
 from models.gpt_sovits.s2.early_streaming import stream_early
 from models.gpt_sovits.s2.reference_audio import reference_spectrogram
-from models.gpt_sovits.s2.segment import Segment
+from models.gpt_sovits.s2.segment import DEFAULT_NOISE_SCALE, Segment
 from models.gpt_sovits.s2.synthesizer import Synthesizer
 from models.ssl.encoder import SSL_SAMPLE_RATE, SslEncoder, reference_features
 
@@ -54,7 +54,7 @@ class SpeechRequest:
     seed: int
     sampling: SamplingSettings = SamplingSettings()
     speed: float = 1.0
-    noise_scale: float = 0.5
+    noise_scale: float = DEFAULT_NOISE_SCALE
     max_new_tokens: int = MAX_NEW_TOKENS
 
 

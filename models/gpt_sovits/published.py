@@ -19,6 +19,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from models.gpt_sovits.pipeline import ReferenceFeatures
+from models.gpt_sovits.s1.sampling import SamplingSettings
+from models.gpt_sovits.s2.segment import DEFAULT_NOISE_SCALE, check_noise_scale
 
 FAMILY = "gpt_sovits_v2"
 ENGINE = "gpt_sovits"
@@ -40,6 +42,29 @@ class PublishedError(ValueError):
     """What is stored of a checkpoint or a voice can't be used."""
 
 
+# Not strict: configurations of training hold it as well, as a mapping.
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class PublishedSampling:
+    """How weights are best drawn from; the defaults are the reference's, for weights of its size.
+
+    `noise_scale` is S2's, the rest as in `SamplingSettings`.
+    """
+
+    top_k: int | None = 15
+    top_p: float = 1.0
+    temperature: float = 1.0
+    repetition_penalty: float = 1.35
+    noise_scale: float = DEFAULT_NOISE_SCALE
+
+    def __post_init__(self) -> None:
+        self.tokens()
+        check_noise_scale(self.noise_scale)
+
+    def tokens(self) -> SamplingSettings:
+        """What of it is S1's."""
+        return SamplingSettings(self.top_k, self.top_p, self.temperature, self.repetition_penalty)
+
+
 @checked_dataclass(frozen=True, config=_STRICT)
 class PublishedCheckpoint:
     """One version of a pair of S1 and S2, and the SSL encoder its tokens are made with."""
@@ -52,6 +77,7 @@ class PublishedCheckpoint:
     licence: str
     created_at: str
     metrics: dict[str, float]
+    sampling: PublishedSampling = PublishedSampling()
 
 
 @checked_dataclass(frozen=True, config=_STRICT)

@@ -46,6 +46,7 @@ class Resynthesizer:
             torch.tensor(phoneme_ids),
             self._spoken_by.reference.speaker,
             seed=zlib.crc32(text.encode()),
+            noise_scale=self._spoken_by.sampling.noise_scale,
         )
         (spoken,) = decode(synthesizer, [segment])
         return Recording(spoken.numpy(), synthesizer.config.sample_rate)

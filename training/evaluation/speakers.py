@@ -123,6 +123,7 @@ class GptSovitsSpeaker:
         reference: its first clip.
         language: that it speaks.
         ssl: the encoder that its tokens are made with.
+        sampling: how it is drawn from.
 
     Raises:
         models.storage.StorageError: a file is missing.
@@ -138,7 +139,8 @@ class GptSovitsSpeaker:
         self._stores = stores
         checkpoints = VersionedRecords(stores, "checkpoints", "{version}/checkpoint.json")
         record = checkpoints.resolve(voice.checkpoint)
-        self.ssl = checkpoint_from_json(checkpoints.read_bytes(record)).ssl
+        published = checkpoint_from_json(checkpoints.read_bytes(record))
+        self.ssl, self.sampling = published.ssl, published.sampling
         with tempfile.TemporaryDirectory() as folder:
             for name in _CHECKPOINT_FILES:
                 content = _read(stores, f"checkpoints/{record.name}/{record.version}/{name}")
@@ -156,6 +158,8 @@ class GptSovitsSpeaker:
                 torch.tensor(segment.phoneme_ids),
                 self.reference,
                 seed=zlib.crc32(segment.text.encode()),
+                sampling=self.sampling.tokens(),
+                noise_scale=self.sampling.noise_scale,
             )
             chunks = gpt_sovits.speak(self.decoder, self.synthesizer, request)
             parts += [*(chunk.numpy() for chunk in chunks), pause]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from models.gpt_sovits.published import EmotionName, SslName
+from models.gpt_sovits.published import EmotionName, PublishedSampling, SslName
 from training.loops.strict import ConfigError, StrictModel
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -42,6 +42,9 @@ class CheckpointArgs(StrictModel):
     precision: Literal["fp16", "fp32"] = "fp16"
     description: str
     licence: str = Field(min_length=1)
+    sampling: PublishedSampling = Field(
+        default=PublishedSampling(), description="how tokens and noise are drawn when serving"
+    )
     evaluation: Path | None = Field(default=None, description="report.json of an evaluation")
 
 

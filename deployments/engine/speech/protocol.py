@@ -28,7 +28,7 @@ class SemanticRequest:
         phoneme_ids: of the target text.
         reference: whose voice; its prompt comes before the target.
         seed: any int64; the same request with the same seed gives the same tokens.
-        sampling: how tokens are drawn.
+        sampling: how tokens are drawn; None for what the checkpoint says of itself.
         generated_prefix: tokens that this request has generated already; generation goes on behind
             them as if it had not been interrupted.
         priority: whether somebody listens.
@@ -38,7 +38,7 @@ class SemanticRequest:
     phoneme_ids: tuple[int, ...]
     reference: ReferenceFeatures
     seed: int
-    sampling: SamplingSettings = SamplingSettings()
+    sampling: SamplingSettings | None = None
     generated_prefix: tuple[int, ...] = ()
     priority: Priority = "interactive"
 

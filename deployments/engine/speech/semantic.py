@@ -16,6 +16,7 @@ from deployments.engine.speech.protocol import SemanticRequest, TokenChunk
 from models.gpt_sovits.pipeline import EARLY_CHUNK_TOKENS, neutral_bert_features
 from models.gpt_sovits.s1.config import S1Config
 from models.gpt_sovits.s1.generation import MAX_NEW_TOKENS, DecodingBatch, S1Request
+from models.gpt_sovits.s1.sampling import SamplingSettings
 
 # Korean takes 2 tokens a phoneme; the slowest of 400 sentences of our corpus took 3.1. Twice that,
 # and a second for very short texts, is speech that does not end.
@@ -47,7 +48,13 @@ class SemanticSettings:
     tokens_per_chunk: int = EARLY_CHUNK_TOKENS
 
 
-class SemanticEngine(BatchedCheckpoints[S1Request, int, S1Config]):
+@dataclass(frozen=True)
+class _Loaded:
+    config: S1Config
+    sampling: SamplingSettings
+
+
+class SemanticEngine(BatchedCheckpoints[S1Request, int, _Loaded]):
     """Serves S1 of every published checkpoint. For one event loop.
 
     Args:
@@ -75,10 +82,10 @@ class SemanticEngine(BatchedCheckpoints[S1Request, int, S1Config]):
             CheckpointUnusable: its weights can't be served, or compute what is no number.
             ValueError: ids out of range, or a segment longer than the cache.
         """
-        async with self._lease(request.checkpoint) as config:
+        async with self._lease(request.checkpoint) as loaded:
             chunks = self._stream(
                 request.checkpoint,
-                self._s1_request(request, config),
+                self._s1_request(request, loaded),
                 request.generated_prefix,
                 self._settings.tokens_per_chunk,
                 request.priority,
@@ -87,26 +94,27 @@ class SemanticEngine(BatchedCheckpoints[S1Request, int, S1Config]):
                 async for chunk in chunks:
                     yield TokenChunk(tuple(chunk.tokens), chunk.outcome)
 
-    def _s1_request(self, request: SemanticRequest, config: S1Config) -> S1Request:
+    def _s1_request(self, request: SemanticRequest, loaded: _Loaded) -> S1Request:
         target = torch.tensor(request.phoneme_ids, dtype=torch.int64)
         phoneme_ids = torch.cat([request.reference.prompt_phoneme_ids, target])
         prompt_tokens = request.reference.prompt_tokens
         room = self._settings.capacity - len(phoneme_ids) - len(prompt_tokens)
         return S1Request(
             phoneme_ids=phoneme_ids,
-            bert_features=neutral_bert_features(len(phoneme_ids), config.bert_dim),
+            bert_features=neutral_bert_features(len(phoneme_ids), loaded.config.bert_dim),
             prompt_tokens=prompt_tokens,
             seed=request.seed,
-            sampling=request.sampling,
+            sampling=request.sampling or loaded.sampling,
             max_new_tokens=max_new_tokens(len(target), room),
             generated_prefix=torch.tensor(request.generated_prefix, dtype=torch.int64),
         )
 
-    def _new_batch(self, name: str) -> tuple[S1Config, DecodingBatch]:
+    def _new_batch(self, name: str) -> tuple[_Loaded, DecodingBatch]:
         settings = self._settings
         row_bucket = max(2, settings.num_slots) if settings.is_deterministic else None
         decoder = self._files.semantic_decoder(name, settings.dtype, row_bucket)
-        return decoder.config, DecodingBatch(decoder, settings.num_slots, settings.capacity)
+        loaded = _Loaded(decoder.config, self._files.document(name).sampling.tokens())
+        return loaded, DecodingBatch(decoder, settings.num_slots, settings.capacity)
 
 
 def max_new_tokens(num_phonemes: int, room: int) -> int:

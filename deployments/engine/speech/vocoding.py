@@ -44,7 +44,13 @@ class WaveformSettings:
     generator_dtype: torch.dtype = torch.float32
 
 
-class WaveformEngine(BatchedCheckpoints[Job, Waveform | EarlyAudio, Synthesizer]):
+@dataclass(frozen=True)
+class _Loaded:
+    synthesizer: Synthesizer
+    noise_scale: float
+
+
+class WaveformEngine(BatchedCheckpoints[Job, Waveform | EarlyAudio, _Loaded]):
     """Serves S2 of every published checkpoint. For one event loop.
 
     Args:
@@ -79,8 +85,8 @@ class WaveformEngine(BatchedCheckpoints[Job, Waveform | EarlyAudio, Synthesizer]
         """
         if request.skip_samples < 0:
             raise ValueError(f"skip_samples is {request.skip_samples}; it must be 0 or more")
-        async with self._lease(request.checkpoint) as synthesizer:
-            segment = _segment_of(request, synthesizer)
+        async with self._lease(request.checkpoint) as loaded:
+            segment = _segment_of(request, loaded)
             job = Job(segment, request.skip_samples, priority=request.priority)
             stream = self._stream(request.checkpoint, job, priority=job.priority)
             async with aclosing(stream) as chunks:
@@ -92,8 +98,8 @@ class WaveformEngine(BatchedCheckpoints[Job, Waveform | EarlyAudio, Synthesizer]
 
     async def synthesize_early(self, request: EarlyRequest) -> EarlyAudio:
         """What new tokens of a growing segment sound like; raises as `synthesize` does."""
-        async with self._lease(request.checkpoint) as synthesizer:
-            segment = _segment_of(request, synthesizer)
+        async with self._lease(request.checkpoint) as loaded:
+            segment = _segment_of(request, loaded)
             previous = request.previous
             if previous is not None:
                 device = segment.speaker.device
@@ -107,25 +113,26 @@ class WaveformEngine(BatchedCheckpoints[Job, Waveform | EarlyAudio, Synthesizer]
             _check_finite(audio.waveform, request.checkpoint)
             return audio
 
-    def _new_batch(self, name: str) -> tuple[Synthesizer, WindowBatch]:
+    def _new_batch(self, name: str) -> tuple[_Loaded, WindowBatch]:
         settings = self._settings
         synthesizer = self._files.synthesizer(name, settings.generator_dtype)
         batch = WindowBatch(synthesizer, settings.num_slots, settings.max_batch, self._on_batch)
-        return synthesizer, batch
+        return _Loaded(synthesizer, self._files.document(name).sampling.noise_scale), batch
 
 
-def _segment_of(request: WaveformRequest | EarlyRequest, synthesizer: Synthesizer) -> Segment:
+def _segment_of(request: WaveformRequest | EarlyRequest, loaded: _Loaded) -> Segment:
     """The request on the network's device; ids are checked here, as a GPU would stop over them."""
-    codebook_size = synthesizer.config.codebook_size
+    codebook_size = loaded.synthesizer.config.codebook_size
     if not all(0 <= token < codebook_size for token in request.semantic_tokens):
         raise ValueError(f"semantic tokens must lie in [0, {codebook_size})")
-    device = next(synthesizer.parameters()).device
+    device = next(loaded.synthesizer.parameters()).device
     return Segment(
         semantic_tokens=torch.tensor(request.semantic_tokens, dtype=torch.int64, device=device),
         phoneme_ids=torch.tensor(request.phoneme_ids, dtype=torch.int64, device=device),
         speaker=request.reference.speaker.to(device),
         seed=request.seed,
         speed=request.speed,
+        noise_scale=loaded.noise_scale,
     )
 
 

@@ -11,6 +11,9 @@ from models import counter_random
 
 # The latent grows as 1 / speed: without a bound a request could ask for any amount of memory.
 MIN_SPEED, MAX_SPEED = 0.1, 10.0
+DEFAULT_NOISE_SCALE = 0.5
+"""The reference's."""
+
 _SEEDS = range(-(2**63), 2**63)
 
 
@@ -32,7 +35,7 @@ class Segment:
     seed: int
     """Names the noise: same seed, same waveform; any int64."""
     speed: float = 1.0
-    noise_scale: float = 0.5
+    noise_scale: float = DEFAULT_NOISE_SCALE
 
     def __post_init__(self) -> None:
         for name in ("semantic_tokens", "phoneme_ids", "speaker"):
@@ -52,8 +55,13 @@ class Segment:
             raise ValueError(f"seed is {self.seed}; it must fit 64 signed bits")
         if not MIN_SPEED <= self.speed <= MAX_SPEED:
             raise ValueError(f"speed is {self.speed}; it must lie in [{MIN_SPEED}, {MAX_SPEED}]")
-        if not 0 <= self.noise_scale < math.inf:
-            raise ValueError(f"noise_scale is {self.noise_scale}; it must be finite, 0 or more")
+        check_noise_scale(self.noise_scale)
+
+
+def check_noise_scale(noise_scale: float) -> None:
+    """Raise `ValueError` unless a sample of the prior can be drawn with it."""
+    if not 0 <= noise_scale < math.inf:
+        raise ValueError(f"noise_scale is {noise_scale}; it must be finite, 0 or more")
 
 
 def frame_noise(seed: int, start_frame: int, num_frames: int, num_channels: int) -> Tensor:

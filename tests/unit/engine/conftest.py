@@ -8,6 +8,7 @@ import torch
 
 from deployments.engine.speech.checkpoint_files import CheckpointFiles
 from models.checkpoints import Checkpoint, Kind, write_native
+from models.gpt_sovits.published import PublishedSampling
 from models.storage import FolderStore
 from tests.gpt_sovits_store import S1, S2, publish_checkpoint, random_s1
 from tests.unit.s2.voices import small_voice
@@ -19,6 +20,15 @@ def checkpoint_files(tmp_path_factory: pytest.TempPathFactory) -> CheckpointFile
     store = FolderStore(tmp_path_factory.mktemp("store"))
     publish_checkpoint(store, "first", seed=0)
     publish_checkpoint(store, "second", seed=1)
+    return CheckpointFiles([store])
+
+
+@pytest.fixture(scope="session")
+def tuned_files(tmp_path_factory: pytest.TempPathFactory) -> CheckpointFiles:
+    """The weights of `first@1` as `tuned@1`, which asks for the likeliest token and no noise."""
+    store = FolderStore(tmp_path_factory.mktemp("tuned"))
+    sampling = PublishedSampling(top_k=1, repetition_penalty=1.0, noise_scale=0.0)
+    publish_checkpoint(store, "tuned", seed=0, sampling=sampling)
     return CheckpointFiles([store])
 
 

@@ -66,7 +66,7 @@ def tokens_alone(files: CheckpointFiles, request: SemanticRequest) -> tuple[list
                 phoneme_ids=torch.tensor(request.phoneme_ids),
                 reference=request.reference,
                 seed=request.seed,
-                sampling=request.sampling,
+                sampling=request.sampling or SamplingSettings(),
                 max_new_tokens=max_new_tokens(len(request.phoneme_ids), 10_000),
             ),
         ),
@@ -93,6 +93,24 @@ def test_segments_of_two_checkpoints_together_have_the_tokens_they_have_alone(
 
     for request, chunks in zip(requests, asyncio.run(together()), strict=True):
         assert (joined(chunks), chunks[-1].finish_reason) == tokens_alone(checkpoint_files, request)
+
+
+def test_a_checkpoint_says_how_it_is_drawn_from(
+    make_engine: MakeEngine, tuned_files: CheckpointFiles
+) -> None:
+    silent = replace(random_request(3, "tuned@1"), sampling=None)
+    greedy = SamplingSettings(top_k=1, repetition_penalty=1.0)
+    own = SamplingSettings(top_k=15)
+
+    async def both() -> list[list[TokenChunk]]:
+        engine = make_engine(tuned_files)
+        return [await chunks_of(engine, one) for one in (silent, replace(silent, sampling=own))]
+
+    by_checkpoint, by_request = (joined(chunks) for chunks in asyncio.run(both()))
+
+    assert by_checkpoint == tokens_alone(tuned_files, replace(silent, sampling=greedy))[0]
+    assert by_request == tokens_alone(tuned_files, replace(silent, sampling=own))[0]
+    assert by_checkpoint != by_request
 
 
 def test_tokens_travel_in_groups_and_only_the_last_group_is_the_end(

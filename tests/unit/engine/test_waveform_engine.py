@@ -56,7 +56,9 @@ def synthesizer_of(files: CheckpointFiles, checkpoint: str) -> Synthesizer:
     return files.synthesizer(checkpoint)
 
 
-def chunks_alone(files: CheckpointFiles, request: WaveformRequest) -> list[Waveform]:
+def chunks_alone(
+    files: CheckpointFiles, request: WaveformRequest, noise_scale: float = 0.5
+) -> list[Waveform]:
     """What the single-request path makes."""
     segment = Segment(
         semantic_tokens=torch.tensor(request.semantic_tokens),
@@ -64,6 +66,7 @@ def chunks_alone(files: CheckpointFiles, request: WaveformRequest) -> list[Wavef
         speaker=request.reference.speaker,
         seed=request.seed,
         speed=request.speed,
+        noise_scale=noise_scale,
     )
     synthesizer = synthesizer_of(files, request.checkpoint)
     chunks = stream_exact(synthesizer, segment, FIRST_CHUNK_FRAMES, NEXT_CHUNK_FRAMES)
@@ -83,6 +86,18 @@ async def all_chunks(
 @pytest.fixture
 def requests() -> list[WaveformRequest]:
     return [random_request(i, 20 + 15 * i, ("first@1", "second@1")[i % 2]) for i in range(5)]
+
+
+def test_a_checkpoint_says_how_much_noise_it_takes(
+    make_engine: MakeEngine, tuned_files: CheckpointFiles
+) -> None:
+    request = random_request(1, checkpoint="tuned@1")
+
+    chunks = asyncio.run(chunks_of(make_engine(tuned_files), request))
+
+    plain, noisy = (chunks_alone(tuned_files, request, scale) for scale in (0.0, 0.5))
+    assert np.array_equal(np.concatenate(chunks), np.concatenate(plain))
+    assert not np.array_equal(np.concatenate(chunks), np.concatenate(noisy))
 
 
 def test_one_window_a_call_gives_the_samples_of_the_single_path_bit_for_bit(

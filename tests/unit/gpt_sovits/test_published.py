@@ -13,6 +13,7 @@ from models.gpt_sovits.published import (
     to_json,
     voice_from_json,
 )
+from models.gpt_sovits.s1.sampling import SamplingSettings
 
 VOICE = {
     "voice_id": "narrator",
@@ -45,6 +46,13 @@ CHECKPOINT = {
     "licence": "Apache-2.0",
     "created_at": "2026-11-22T00:00:00.000Z",
     "metrics": {"cer": 0.1},
+    "sampling": {
+        "top_k": 5,
+        "top_p": 0.9,
+        "temperature": 0.7,
+        "repetition_penalty": 1.0,
+        "noise_scale": 0.2,
+    },
 }
 
 
@@ -55,6 +63,30 @@ def encoded(document: object) -> bytes:
 def test_documents_round_trip() -> None:
     assert json.loads(to_json(voice_from_json(encoded(VOICE)))) == VOICE
     assert json.loads(to_json(checkpoint_from_json(encoded(CHECKPOINT)))) == CHECKPOINT
+
+
+def test_weights_that_say_nothing_are_drawn_from_as_the_reference_does() -> None:
+    silent = {name: value for name, value in CHECKPOINT.items() if name != "sampling"}
+    sampling = checkpoint_from_json(encoded(silent)).sampling
+    assert (sampling.tokens(), sampling.noise_scale) == (SamplingSettings(), 0.5)
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        {"top_k": 0},
+        {"top_k": None, "top_p": 0.0},
+        {"temperature": -1.0},
+        {"repetition_penalty": 1e9},
+        {"noise_scale": -0.1},
+        {"noise_scale": 1e400},
+        {"min_p": 0.1},
+        None,
+    ],
+)
+def test_weights_that_ask_for_the_impossible_are_refused(sampling: object) -> None:
+    with pytest.raises(PublishedError):
+        checkpoint_from_json(encoded(CHECKPOINT | {"sampling": sampling}))
 
 
 @pytest.mark.parametrize(
