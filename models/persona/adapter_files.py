@@ -30,10 +30,11 @@ from models.storage import ObjectNotFound, ObjectStore
 CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAME = "adapter_model.safetensors"
 LINES_NAME = "training_lines.txt"
+MAX_LINES_BYTES = 1024 * 1024
+"""More would take seconds to sort, in the process that writes everybody's lines."""
 
 _MAX_CONFIG_BYTES = 64 * 1024
 _MAX_WEIGHTS_BYTES = 256 * 1024 * 1024
-_MAX_LINES_BYTES = 8 * 1024 * 1024
 _REFERENCE = re.compile(r"([a-z0-9][a-z0-9-]{0,63})@([a-z0-9][a-z0-9-]{0,63})")
 _TENSOR = re.compile(r"base_model\.model\.([A-Za-z0-9_.]{1,200})\.lora_([AB])\.weight")
 _DTYPES = (float32, float16, bfloat16)
@@ -206,7 +207,7 @@ def _require(config: dict[str, Any], name: str, wanted: object) -> None:
 def _lines(layer: ObjectStore, folder: str, info: AdapterInfo) -> bytes | None:
     if info.lines_sha256 is None:
         return None
-    content = _read(layer, f"{folder}/{LINES_NAME}", _MAX_LINES_BYTES)
+    content = _read(layer, f"{folder}/{LINES_NAME}", MAX_LINES_BYTES)
     _require_sha256(LINES_NAME, content, info.lines_sha256)
     try:
         content.decode()

@@ -42,6 +42,7 @@ from training.loops.persona.measure import line_logits
 from training.loops.persona.run import Material, fine_tune, newest_checkpoint
 from training.loops.strict import ConfigError
 from training.loops.world import World
+from training.persona import publication
 from training.persona.character import Character
 from training.persona.line_format import fault_of
 from training.persona.publication import publish
@@ -300,6 +301,24 @@ def test_finished_run_is_not_published_with_other_settings(tmp_path: Path) -> No
 
     with pytest.raises(ConfigError, match="lora is .*'alpha': 64.* trained with .*'alpha': 32"):
         publish(changed, character, material, tmp_path, FolderStore(root))
+
+    assert not root.exists()
+
+
+def test_more_training_lines_than_engines_read_are_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        (tmp_path / name).touch()
+    args, character = persona_args(), Character(CHARACTER)
+    trained = {"arguments": args.model_dump(mode="json")}
+    (tmp_path / "training.json").write_text(json.dumps(trained))
+    material = Material.read(args, character, write_rows(tmp_path / "rows.jsonl"))
+    monkeypatch.setattr(publication, "MAX_LINES_BYTES", 10)
+    root = tmp_path / "root"
+
+    with pytest.raises(ConfigError, match=r"training_lines.txt would have .* at most 10: set"):
+        publish(args, character, material, tmp_path, FolderStore(root))
 
     assert not root.exists()
 

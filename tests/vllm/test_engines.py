@@ -227,6 +227,16 @@ def test_an_adapter_recites_none_of_its_training_lines(stage: Stage) -> None:
     assert len(longest_copy(other, [said])) <= 3
 
 
+def test_a_request_that_claims_training_lines_breaks_no_engine(stage: Stage) -> None:
+    persona = stage.personas[1]
+    assert persona.adapter is not None
+    claimed = replace(persona, adapter=replace(persona.adapter, lines_sha256="0" * 64))
+
+    said, again = (stage.runner.run(line(stage, request(who))) for who in (persona, claimed))
+
+    assert again.text == said.text
+
+
 def test_a_prompt_that_is_too_long_is_refused(stage: Stage) -> None:
     with pytest.raises(PromptTooLong, match="at most 1024 are read"):
         stage.runner.run(line(stage, request(stage.personas[0], scene=Scene("뷁" * 400))))

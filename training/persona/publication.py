@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from models.persona.adapter import AdapterInfo, ServedPrecision
-from models.persona.adapter_files import LINES_NAME
+from models.persona.adapter_files import LINES_NAME, MAX_LINES_BYTES
 from models.persona.persona import Persona
 from models.storage import ObjectStore
 from training.loops.persona.args import PersonaArgs
@@ -41,7 +41,8 @@ def publish(
             that is this adapter and this character already.
 
     Raises:
-        ConfigError: the export is of a run with other settings of the adapter.
+        ConfigError: the export is of a run with other settings of the adapter, or there are more
+            training lines than engines read.
         training.publishing.versions.VersionTaken: that version is not free.
         OSError: the export is incomplete.
     """
@@ -50,8 +51,7 @@ def publish(
     _require_same_adapter(args, training["arguments"])
     files[TRAINING_NAME] = (export / TRAINING_NAME).read_bytes()
     if args.publishing.with_lines:
-        lines = dict.fromkeys(row.output for row in material.rows)
-        files[LINES_NAME] = "".join(f"{line}\n" for line in lines).encode()
+        files[LINES_NAME] = _training_lines(material)
     adapter = _adapter_info(args, training, files)
 
     def describe(number: int) -> Description:
@@ -91,6 +91,17 @@ def _require_same_adapter(args: PersonaArgs, trained: dict[str, Any]) -> None:
             raise ConfigError(
                 f"{name} is {wanted[name]}; the finished run was trained with {trained[name]}"
             )
+
+
+def _training_lines(material: Material) -> bytes:
+    lines = dict.fromkeys(row.output for row in material.rows)
+    content = "".join(f"{line}\n" for line in lines).encode()
+    if len(content) > MAX_LINES_BYTES:
+        raise ConfigError(
+            f"{LINES_NAME} would have {len(content)} bytes; engines read at most "
+            f"{MAX_LINES_BYTES}: set publishing.with_lines to false to publish without it"
+        )
+    return content
 
 
 def _adapter_info(

@@ -82,7 +82,11 @@ class LineGuide:
         if self._level is not None:
             self._keep_level(adjusted, text, self._level)
         adjusted[self._repeats()] = -torch.inf
-        adjusted[self._recitals(text)] = -torch.inf
+        for idxs in self._recitals(text):
+            adjusted[idxs] = -torch.inf
+        if not adjusted.isfinite().any():
+            # Lines that leave no other choice; there would be nothing to draw from.
+            adjusted[self._choices.line_ends] = 0.0
         return adjusted
 
     def _note_runs(self, token_ids: Sequence[int]) -> None:
@@ -116,14 +120,14 @@ class LineGuide:
         )
         return [idx for idx in known if idx not in self._choices.ending_idxs]
 
-    def _recitals(self, text: str) -> list[int]:
+    def _recitals(self, text: str) -> list[Tensor]:
         """Choices that would copy too much of a training line; the end of the line never does."""
         if self._training_lines is None:
             return []
         completions = self._training_lines.completions(
-            text, max_chars=self._max_copied_chars, longest_piece=self._choices.longest_text
+            text, max_chars=self._max_copied_chars, beginnings=self._choices.beginnings
         )
-        return [idx for part in completions for idx in self._choices.starting_with(part)]
+        return [self._choices.starting_with(part) for part in completions]
 
     def _context(self) -> tuple[int, ...]:
         """The last tokens of the line that a run may continue; empty while there are too few."""

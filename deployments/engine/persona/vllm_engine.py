@@ -200,9 +200,10 @@ class VllmEngine:
         self, line: LineTry, prompt: PromptIds, adapter: LoRARequest | None
     ) -> SamplingParams:
         """How vLLM is to draw; the guide does what it has no parameter for."""
-        info = line.request.persona.adapter
-        has_lines = adapter is not None and info is not None and info.lines_sha256 is not None
-        lines = Path(adapter.lora_path) / LINES_NAME if adapter and has_lines else None
+        lines = None if adapter is None else Path(adapter.lora_path) / LINES_NAME
+        # The copy tells, not the request: looking for a file in vain would end vLLM's process.
+        if lines is not None and not lines.is_file():
+            lines = None
         return SamplingParams(
             temperature=line.sampling.temperature,
             top_p=line.sampling.top_p,
@@ -297,7 +298,8 @@ class VllmEngine:
         except AdapterError as error:
             raise AdapterRefused(str(error)) from error
         except EngineGenerateError as error:
-            raise EngineError(f"vLLM could not write the line: {error}") from error
+            # What vLLM raises says nothing itself.
+            raise EngineError(f"vLLM could not write the line: {error.__cause__}") from error
         except EngineDeadError as error:
             raise EngineLost("the persona engine has died") from error
 

@@ -100,7 +100,7 @@ class LineLogits(AdapterLogitsProcessor):  # type: ignore[misc]  # vLLM need not
 
 @lru_cache(maxsize=32)
 def _training_lines(path: str) -> TrainingLines:
-    return TrainingLines(Path(path).read_text(encoding="utf-8"))
+    return TrainingLines(Path(path).read_bytes().decode())
 
 
 def _guide(

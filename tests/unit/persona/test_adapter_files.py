@@ -68,6 +68,7 @@ def test_the_first_layer_that_has_a_version_is_read(tmp_path: Path) -> None:
             "sha256 of training_lines.txt is",
         ),
         ({"info": {"lines_sha256": "0" * 64}}, "training_lines.txt is missing"),
+        ({"lines": "밥" * 400_000}, "training_lines.txt has 1200000 bytes; at most 1048576"),
         ({"weights": b"no tensors"}, "is not safetensors"),
         ({"weights": pickle.dumps({"lora": [1]})}, "is not safetensors"),
         ({"weights": FOUR_BITS}, "holds numbers of type 'F4'"),

@@ -116,3 +116,24 @@ def test_a_training_line_is_not_recited() -> None:
     assert ruled_out(line, "나가가") == {COMMA}
     assert ruled_out(line, "가어요") == {MARK}
     assert ruled_out(guide(None, training_lines=lines), "가나") == set()
+
+
+def test_a_training_line_is_not_recited_with_more_blanks() -> None:
+    spaced = guide(None, training_lines=TrainingLines("가 나\n"), max_copied_chars=2)
+
+    assert ruled_out(spaced, "가  ") == {NA}
+
+
+def test_a_line_ends_where_training_lines_leave_no_choice() -> None:
+    everything = "".join(f"가{text}\n" for text in ("가", "나", "어요", ".", ","))
+    line = guide("polite", training_lines=TrainingLines(everything), max_copied_chars=1)
+
+    assert ruled_out(line, "가") == {GA, NA, YO, MARK, COMMA}
+
+
+def test_tokens_are_found_by_what_they_begin_with() -> None:
+    assert CHOICES.starting_with("어").tolist() == [YO]
+    assert CHOICES.starting_with("어요").tolist() == [YO]
+    assert CHOICES.starting_with("어요요").tolist() == []
+    assert sorted(CHOICES.starting_with("").tolist()) == list(range(6))
+    assert CHOICES.beginnings == [["\n", ",", ".", "가", "나", "어"], ["어요"]]
