@@ -130,7 +130,8 @@ def local_contestants(
     persona: Persona, engine: PersonaEngine, external: tuple[str, PersonaEngine] | None
 ) -> list[Contestant]:
     """The persona as served, without the guide, its bare base model, and one from elsewhere."""
-    free = replace(persona, speech_level=None)
+    sampling = replace(persona.sampling, max_copied_chars=0)
+    free = replace(persona, speech_level=None, sampling=sampling)
     contestants = [
         Contestant(EngineAuthor(persona.ref, engine, persona), True),
         Contestant(EngineAuthor("unguided", engine, free), False),

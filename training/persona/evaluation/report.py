@@ -19,8 +19,8 @@ from training.persona.evaluation.turns_plot import turns_plot
 
 NOTES = (
     "As served, the engine lets a sentence end only in the persona's speech level, and draws "
-    "Hangul alone. Unguided: the same adapter, free to end a sentence as it likes. Base: the model "
-    "without an adapter, unguided, told the same character sheet.",
+    "Hangul alone. Unguided: the same adapter, free to end a sentence as it likes, and to recite. "
+    "Base: the model without an adapter, unguided, told the same character sheet.",
     "The predecessor's seconds are those it reported, of a model forty times as large on a GPU.",
     "The scene classifier sees shared letters, not sense; beside it stands what it says of "
     "held-out lines that people would call fitting.",
