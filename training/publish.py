@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ def publish(args: PublishArgs, store: ObjectStore, open_encoder: OpenEncoder) ->
     files = dict(base.files)
     published = []
     for voice in voices:
-        folder = VersionedFolder(store, "voices", voice.args.id, "voice.json")
+        folder = VersionedFolder(store, "voices", voice.args.id, "voice.json", (embedded_store(),))
         published.append(_publish_voice(args, voice, base, folder))
         files |= _by_key(folder, published[-1])
     return Publication(
@@ -116,6 +116,7 @@ def _publish_checkpoint(
         "precision": new.precision,
         "size": f"{served.num_bytes / 1e6:.1f} MB",
         "semantic tokens from": new.ssl,
+        "drawn with": ", ".join(f"{name} {value}" for name, value in asdict(new.sampling).items()),
     }
 
     def describe(version: int) -> Description:
@@ -142,7 +143,7 @@ def _publish_checkpoint(
         )
         return Description(card, to_json(document))
 
-    folder = VersionedFolder(store, "checkpoints", new.id, "checkpoint.json")
+    folder = VersionedFolder(store, "checkpoints", new.id, "checkpoint.json", (embedded_store(),))
     published = folder.publish_once(served.files, describe, new.version)
     return _Base(published.record, new.ssl, served, _by_key(folder, published), published.is_new)
 

@@ -18,7 +18,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The real service with the real models, started once for all tests.
 
     Its storage holds GPT-SoVITS and Zonos voices with random weights, for what only two stages can
-    show, and the weights that registered voices get.
+    show. Registered voices get the weights that ship, or random ones of Zonos.
     """
     assets.ensure(assets.KOKORO)
     assets.ensure(assets.WHISPER)
@@ -29,7 +29,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     publish_voice(store, "endless", publish_endless_checkpoint(store))
     publish_zonos_voice(store, "viola", publish_zonos_checkpoint(store, "small-zonos"), seed=1)
     args = {
-        "voice_encoder": {"checkpoint": "small@1", "zonos_checkpoint": "small-zonos@1"},
+        "voice_encoder": {"checkpoint": "baewoo-small@1", "zonos_checkpoint": "small-zonos@1"},
         "zonos": {
             "backbone": {"dtype": "float32", "max_waiting": 128},
             "decoder": {"max_waiting": 128},

@@ -237,6 +237,17 @@ def test_number_of_a_run_that_died_is_never_used_again(folder: VersionedFolder) 
     assert folder.publish(folder.claim(), {}, b"{}") == RecordId("noise", "2")
 
 
+def test_number_that_ships_is_never_used_again(tmp_path: Path) -> None:
+    shipped = FolderStore(tmp_path / "shipped")
+    VersionedFolder(shipped, "voices", "noise", "voice.json").publish(2, {}, b"{}")
+    store = FolderStore(tmp_path / "own")
+    folder = VersionedFolder(store, "voices", "noise", "voice.json", (shipped,))
+
+    with pytest.raises(VersionTaken):
+        folder.claim(2)
+    assert folder.claim() == 3
+
+
 def test_number_of_a_deleted_voice_is_never_used_again(folder: VersionedFolder) -> None:
     folder.store.write("voices/noise/deleted.json", b'{"last_version": 4}')
     with pytest.raises(VersionTaken):

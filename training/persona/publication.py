@@ -12,7 +12,7 @@ from typing import Any
 from models.persona.adapter import AdapterInfo, ServedPrecision
 from models.persona.adapter_files import LINES_NAME, MAX_LINES_BYTES
 from models.persona.persona import Persona
-from models.storage import ObjectStore
+from models.storage import ObjectStore, embedded_store
 from training.loops.persona.args import PersonaArgs
 from training.loops.persona.export import TRAINING_NAME
 from training.loops.persona.run import CONFIG_NAME, WEIGHTS_NAME, Material
@@ -65,7 +65,9 @@ def publish(
         card = persona_card(persona, args.publishing.notice, training, files)
         return Description(card, _document(character, persona))
 
-    folder = VersionedFolder(store, "personas", character.persona_id, DOCUMENT_NAME)
+    folder = VersionedFolder(
+        store, "personas", character.persona_id, DOCUMENT_NAME, (embedded_store(),)
+    )
     return folder.publish_once(files, describe, version)
 
 

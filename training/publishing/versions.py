@@ -53,12 +53,15 @@ class VersionedFolder:
         kind: `voices`, `checkpoints` or `personas`.
         name: id of the record.
         document: name of the JSON that makes a version exist.
+        beside: stores that are read together with this one; a number of theirs is not taken again,
+            or it would mean something else from then on.
     """
 
     store: ObjectStore
     kind: str
     name: str
     document: str
+    beside: tuple[ObjectStore, ...] = ()
 
     def publish_once(
         self,
@@ -91,7 +94,8 @@ class VersionedFolder:
 
     def next_version(self) -> int:
         """One more than any number that was ever claimed."""
-        return max([0, self._last_deleted(), *self._numbers()]) + 1
+        known = [*self._numbers(), *self._numbers_beside()]
+        return max([0, self._last_deleted(), *known]) + 1
 
     def key(self, version: int, file: str) -> str:
         """Storage key of a version's file."""
@@ -104,7 +108,8 @@ class VersionedFolder:
             VersionTaken: that number is not free.
         """
         if version is not None:
-            if version <= self._last_deleted() or not self._claim(version):
+            is_used = version <= self._last_deleted() or version in self._numbers_beside()
+            if is_used or not self._claim(version):
                 raise VersionTaken(f"{self.kind}: {RecordId(self.name, str(version))} is taken")
             return version
         while not self._claim(free := self.next_version()):
@@ -150,7 +155,13 @@ class VersionedFolder:
         ]
 
     def _numbers(self) -> list[int]:
-        children = self.store.children(f"{self.kind}/{self.name}")
+        return self._numbers_in(self.store)
+
+    def _numbers_beside(self) -> list[int]:
+        return [number for store in self.beside for number in self._numbers_in(store)]
+
+    def _numbers_in(self, store: ObjectStore) -> list[int]:
+        children = store.children(f"{self.kind}/{self.name}")
         return [int(name) for name in children if name.isascii() and name.isdecimal()]
 
     def _last_deleted(self) -> int:

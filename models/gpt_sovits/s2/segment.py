@@ -1,6 +1,5 @@
 """One request's share of S2: what is spoken, by whom, how."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +12,9 @@ from models import counter_random
 MIN_SPEED, MAX_SPEED = 0.1, 10.0
 DEFAULT_NOISE_SCALE = 0.5
 """The reference's."""
+
+MAX_NOISE_SCALE = 10.0
+"""Beyond any use, and far from what would overflow."""
 
 _SEEDS = range(-(2**63), 2**63)
 
@@ -60,8 +62,8 @@ class Segment:
 
 def check_noise_scale(noise_scale: float) -> None:
     """Raise `ValueError` unless a sample of the prior can be drawn with it."""
-    if not 0 <= noise_scale < math.inf:
-        raise ValueError(f"noise_scale is {noise_scale}; it must be finite, 0 or more")
+    if not 0 <= noise_scale <= MAX_NOISE_SCALE:
+        raise ValueError(f"noise_scale is {noise_scale}; it must lie in [0, {MAX_NOISE_SCALE}]")
 
 
 def frame_noise(seed: int, start_frame: int, num_frames: int, num_channels: int) -> Tensor:
