@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 
-_SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’)\]]*(?=\s)|\n+")
+_SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’)\]]*(?=\s|$)|\n+")
 
 
 class SentenceStream:
     """Collects text deltas and hands out whole sentences.
 
-    A sentence counts as complete once the white space after its end mark has arrived, so that
-    "3." waits for a possible "3.5" and "…" for the rest of "……". Marks alone are no sentence: they
-    wait for the words after them, and are dropped if none come.
+    Deltas are whole words, as `LineCleaner` releases them: it has seen what follows, so an end mark
+    that ends a delta ends its sentence, and nobody waits for the next one to be heard. Marks alone
+    are no sentence: they wait for the words after them, and are dropped if none come.
     """
 
     def __init__(self) -> None:

@@ -242,9 +242,7 @@ def test_plots_have_a_dot_for_each_sentence_and_say_what_is_missing(
     assert picture.count("not available") == 2  # both predictors
 
 
-@pytest.mark.parametrize(
-    "name", ["evaluate.yaml", "evaluate_embedded.yaml", "evaluate_small.yaml"]
-)
+@pytest.mark.parametrize("name", ["evaluate.yaml", "evaluate_embedded.yaml", "evaluate_small.yaml"])
 def test_shipped_configuration_speaks_forty_sentences_that_are_in_no_corpus(name: str) -> None:
     config = load_config(CONFIGS / name)
     assert config.long_texts is not None
