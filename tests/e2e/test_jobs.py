@@ -53,7 +53,7 @@ def test_both_characters_answer_and_speak_what_they_answer(
         output = job["output"]
         assert HANGUL.search(output["text"])
         assert len(output["text"]) <= 130
-        assert (output["voice"], output["persona"]) == (f"{character}@1", f"{character}@2")
+        assert (output["voice"], output["persona"]) == (f"{character}@1", f"{character}@3")
         wav = client.get(output["audio"]["url"]).content
         heard.append((normalize(output["text"]), hear(recognizer, wav)))
     # The model's odd wording is hard on the recogniser; speech unrelated to the text is near 1.
