@@ -9,7 +9,6 @@ that no adapter was trained on.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,8 +20,9 @@ import httpx
 
 from benchmarks.report import environment, write_report
 from benchmarks.serve_load import own_service, percentile
+from tests.e2e.service import events_of
+from training.persona.held_out import held_out_scenes
 
-_SCENES = Path(__file__).parents[1] / "training" / "persona" / "data" / "eval_scenes.jsonl"
 _TIMEOUT_S = 120.0
 
 
@@ -47,10 +47,7 @@ def ask(client: httpx.Client, character: str, scene: str, seed: int) -> Answer:
     first_s: dict[str, float] = {}
     with client.stream("POST", "/assistant", json=body) as reply:
         reply.raise_for_status()
-        for line in reply.iter_lines():
-            if not line.startswith("data: "):
-                continue
-            event = json.loads(line.removeprefix("data: "))
+        for event in events_of(reply):
             now_s = time.perf_counter() - started_s
             first_s.setdefault(event["type"], now_s)
             if event["type"] == "done":
@@ -62,7 +59,7 @@ def ask(client: httpx.Client, character: str, scene: str, seed: int) -> Answer:
 
 def measure(url: str, characters: list[str], num_scenes: int) -> list[dict[str, Any]]:
     """A row for every character, after one line that is not counted."""
-    scenes = [json.loads(line)["input"] for line in _SCENES.read_text("utf-8").splitlines()]
+    scenes = [held_out.input for held_out in held_out_scenes()]
     rows = []
     with httpx.Client(base_url=url, timeout=_TIMEOUT_S) as client:
         for character in characters:

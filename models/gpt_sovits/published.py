@@ -42,6 +42,9 @@ class PublishedError(ValueError):
     """What is stored of a checkpoint or a voice can't be used."""
 
 
+_REFERENCE = SamplingSettings()
+
+
 # Not strict: configurations of training hold it as well, as a mapping.
 @checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class PublishedSampling:
@@ -50,10 +53,10 @@ class PublishedSampling:
     `noise_scale` is S2's, the rest as in `SamplingSettings`.
     """
 
-    top_k: int | None = 15
-    top_p: float = 1.0
-    temperature: float = 1.0
-    repetition_penalty: float = 1.35
+    top_k: int | None = _REFERENCE.top_k
+    top_p: float = _REFERENCE.top_p
+    temperature: float = _REFERENCE.temperature
+    repetition_penalty: float = _REFERENCE.repetition_penalty
     noise_scale: float = DEFAULT_NOISE_SCALE
 
     def __post_init__(self) -> None:

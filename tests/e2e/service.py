@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import yaml
 
@@ -34,6 +36,13 @@ class Service:
     def printed_commands(self) -> list[str]:
         """The shell commands that the service shows a newcomer."""
         return re.findall(r"^  (curl.*?)\n\n", self.log.read_text(), re.M | re.S)
+
+
+def events_of(reply: httpx.Response) -> Iterator[dict[str, Any]]:
+    """The events of a streamed reply, as they come."""
+    for line in reply.iter_lines():
+        if line.startswith("data: ") and line != "data: [DONE]":
+            yield json.loads(line.removeprefix("data: "))
 
 
 @contextmanager

@@ -9,15 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e.service import events_of
+
 pytestmark = pytest.mark.e2e
 
 SENTENCE = "보고서는 내일 아침까지 정리해서 보내 드리겠습니다."
-
-
-def events_of(reply: httpx.Response) -> Iterator[dict[str, Any]]:
-    for line in reply.iter_lines():
-        if line.startswith("data: ") and line != "data: [DONE]":
-            yield json.loads(line.removeprefix("data: "))
 
 
 def stream(client: httpx.Client, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:

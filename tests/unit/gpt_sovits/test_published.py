@@ -80,6 +80,7 @@ def test_weights_that_say_nothing_are_drawn_from_as_the_reference_does() -> None
         {"repetition_penalty": 1e9},
         {"noise_scale": -0.1},
         {"noise_scale": 1e300},
+        {"noise_scale": 1e400},
         {"min_p": 0.1},
         None,
     ],
