@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 
+from models.text.splitting import first_clause_end
+
+# A voice that takes 0.35 s for a second of speech has said the rest of the sentence before this
+# much is heard.
+_FIRST_LETTERS = 8
 _SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’)\]]*(?=\s|$)|\n+")
 
 
 class SentenceStream:
-    """Collects text deltas and hands out whole sentences.
+    """Collects text deltas and hands out whole sentences; the first one may come in two clauses.
+
+    Its first clause is handed out by itself, once the word after it is there: who listens hears it
+    while the rest is being written.
 
     Deltas are whole words, as `LineCleaner` releases them: it has seen what follows, so an end mark
     that ends a delta ends its sentence, and nobody waits for the next one to be heard. Marks alone
@@ -17,19 +25,31 @@ class SentenceStream:
 
     def __init__(self) -> None:
         self._pending = ""
+        self._is_first = True
 
     def feed(self, delta: str) -> list[str]:
         """Add text; return the sentences that it completes."""
         self._pending += delta
         sentences = []
-        start = 0
-        for match in _SENTENCE_END.finditer(self._pending):
+        start = self._end_of_first_clause()
+        if start:
+            sentences.append(self._pending[:start].strip())
+        for match in _SENTENCE_END.finditer(self._pending, start):
             piece = self._pending[start : match.end()]
             if _has_words(piece):
                 sentences.append(piece.strip())
                 start = match.end()
         self._pending = self._pending[start:]
+        self._is_first = self._is_first and not sentences
         return sentences
+
+    def _end_of_first_clause(self) -> int:
+        """0 where the line has begun, or the sentence ends first."""
+        if not self._is_first:
+            return 0
+        end = first_clause_end(self._pending, _FIRST_LETTERS) or 0
+        is_sentence = _SENTENCE_END.search(self._pending, 0, end)
+        return 0 if is_sentence else end
 
     def flush(self) -> list[str]:
         """What is left once the text has ended."""

@@ -29,9 +29,13 @@ _OPENING = {
 }
 _SENTENCE_END = re.compile(r"[.!?…。！？~♡♥]+[\"'”’」』)\]]*(?=\s|$)|[。！？]+|\n+")
 _CLAUSE_END = re.compile(r"[,;:、，；：](?=\s|[^\d])|(?:—|…)(?=.)")
-# Endings of a Korean clause that goes on: -고, -며, -지만, -는데, -니까, -면, -서, -도록 ...
+# Endings of a Korean clause that goes on: -고, -며, -지만, -는데, -니까, -면, -서, -도록 ... Not so
+# 사고, 화면 and other nouns that end alike, what is quoted (간다고), and what an auxiliary verb
+# follows: 먹고 있다, 보고 싶다.
 _CONNECTIVE = re.compile(
-    r"(?:[가-힣](?:고|며|지만|는데|은데|니까|면|어서|아서|해서|도록|려고|면서|거나|지만요))(?=\s)"
+    r"(?:[가-힣](?:며|지만|는데|은데|니까|어서|아서|해서|도록|려고|면서|거나|지만요)"
+    r"|[^\W사창광최재경장중원충금예다라냐자]고|[^\W화장측표냉정방국]면)"
+    r"(?=\s+(?!있|계시|계신|계십|싶|말|나서|나면)\S)"
 )
 _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|No|etc|e\.g|i\.e|[A-Z])\.\s+(?=\w)")
 _SPACE = re.compile(r"\s+(?=\S)")
@@ -64,6 +68,20 @@ def split_spans(source: str, pieces: Sequence[Piece], limits: SplitLimits) -> li
     """
     splitter = _Splitter(source, pieces, limits)
     return splitter.spans()
+
+
+def first_clause_end(text: str, min_letters: int) -> int | None:
+    """Where the first clause with so many letters ends, its mark included.
+
+    None while no such end is known: what tells is the word that follows, so a text that is still
+    being written gives the same answer as soon as that word is there.
+    """
+    ends = {match.end() for pattern in (_CLAUSE_END, _CONNECTIVE) for match in pattern.finditer(text)}
+    return next((at for at in sorted(ends) if _num_letters(text[:at]) >= min_letters), None)
+
+
+def _num_letters(text: str) -> int:
+    return sum(char.isalnum() for char in text)
 
 
 def halved(pieces: Sequence[Piece]) -> tuple[list[Piece], list[Piece]] | None:

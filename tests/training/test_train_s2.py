@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.audio.spectrogram import linear_spectrogram
 from models.checkpoints import CheckpointError, load_s2, read_native
+from models.gpt_sovits.s2.layers import length_mask
+from models.gpt_sovits.s2.synthesizer import slice_frames
 from tests.training.train_clips import S2_TINY, MadeUpClip, made_up_clips, made_up_tokenizer
 from training.loops.journal import read_metrics
 from training.loops.loop import train
@@ -86,8 +88,51 @@ def test_discriminators_join_when_they_are_told_to_and_not_before() -> None:
     assert not all(torch.equal(p, before[n]) for n, p in stage.discriminators.named_parameters())
 
 
-def test_an_interrupted_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
-    args = args_with()
+def test_rows_from_the_prior_sound_as_they_are_served_and_the_others_as_before() -> None:
+    stage = stage_of(args_with(prior_share=0.5, batch_size=8))
+    batch = first_batch(stage)
+    chosen = batch.rows_from_prior
+    assert chosen is not None and 0 < int(chosen.sum()) < len(chosen)
+    synthesizer = stage.synthesizer.eval()
+    # At the start the flow is the identity; a shift in it tells the two directions apart.
+    for coupling in synthesizer.flow.couplings:
+        nn.init.constant_(coupling.get_submodule("post").bias, 0.3)
+    with torch.no_grad():
+        mixed = synthesizer(batch.inputs, batch.posterior_noise, batch.slice_starts, chosen)
+        plain = synthesizer(batch.inputs, batch.posterior_noise, batch.slice_starts)
+        starts, width = batch.slice_starts, S2_TINY.segment_frames
+        frames = batch.inputs.spec.shape[2]
+        mask = length_mask(batch.inputs.spec_lens, frames).to(mixed.prior.mean)
+        speaker = synthesizer.reference_encoder(batch.inputs.spec, batch.inputs.spec_lens)
+        served = synthesizer.flow.inverse(mixed.prior.mean, mask, speaker)
+        expected = synthesizer.generator(slice_frames(served, starts, width), speaker)
+    assert torch.equal(mixed.waveform[~chosen], plain.waveform[~chosen])
+    assert torch.equal(mixed.waveform[chosen], expected[chosen])
+    assert not torch.equal(mixed.waveform[chosen], plain.waveform[chosen])
+
+
+@pytest.mark.parametrize(
+    ("share", "taught", "untaught"),
+    [(0.0, "posterior_encoder.", "prior_encoder."), (1.0, "prior_encoder.", "posterior_encoder.")],
+)
+def test_the_sound_teaches_the_path_that_made_it(share: float, taught: str, untaught: str) -> None:
+    without_kl = {"kind": "steps", "points": [[0, 0.0]]}
+    stage = stage_of(args_with(prior_share=share, kl_weight=without_kl))
+    gradients = gradients_of(stage, stage.data.sampler.epoch(0)[0])
+    largest = {
+        path: max(
+            float(gradient.abs().max())
+            for name, gradient in gradients.items()
+            if name.startswith(path)
+        )
+        for path in (taught, untaught)
+    }
+    assert largest[untaught] == 0 < largest[taught]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_an_interrupted_run_equals_an_uninterrupted_one(tmp_path: Path, share: float) -> None:
+    args = args_with(prior_share=share)
     assert train(stage_of(args), args, tmp_path / "whole")
     parts = tmp_path / "parts"
     for stops in (1, 2):  # the second after the discriminators have joined
@@ -103,9 +148,11 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
             assert torch.equal(ours.state[key], tensor), key
 
 
-@pytest.mark.parametrize("crop", [20, None])
-def test_the_gradients_of_two_workers_add_up_to_those_of_one(crop: int | None) -> None:
-    args = args_with(batch_size=4, gan_from_update=0, max_crop_frames=crop)
+@pytest.mark.parametrize(("crop", "share"), [(20, 0.0), (20, 0.5), (None, 0.0)])
+def test_the_gradients_of_two_workers_add_up_to_those_of_one(
+    crop: int | None, share: float
+) -> None:
+    args = args_with(batch_size=4, gan_from_update=0, max_crop_frames=crop, prior_share=share)
     draws = stage_of(args).data.sampler.epoch(0)[0]
     whole, first, second = (
         gradients_of(stage_of(args, World(rank, size)), draws)

@@ -16,8 +16,13 @@ Precision = Literal["fp32", "bf16", "fp16"]
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def autocast_calls(modules: Iterable[nn.Module], precision: Precision, device_type: str) -> None:
-    """Let these modules, and nothing around them, compute in ``precision``; in place.
+def autocast_calls(
+    modules: Iterable[nn.Module],
+    precision: Precision,
+    device_type: str,
+    method: str = "forward",
+) -> None:
+    """Let this method of these modules, and nothing around it, compute in ``precision``; in place.
 
     Raises:
         ConfigError: fp16 on a CPU.
@@ -28,7 +33,7 @@ def autocast_calls(modules: Iterable[nn.Module], precision: Precision, device_ty
         return
     for module in modules:
         autocast = torch.autocast(device_type, _DTYPES[precision])
-        module.forward = autocast(module.forward)
+        setattr(module, method, autocast(getattr(module, method)))
 
 
 class NotFiniteError(RuntimeError):

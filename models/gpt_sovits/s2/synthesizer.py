@@ -157,7 +157,11 @@ class Synthesizer(nn.Module):
         return waveform.squeeze(1).float()
 
     def forward(
-        self, batch: TrainingBatch, posterior_noise: Tensor, slice_starts: Tensor
+        self,
+        batch: TrainingBatch,
+        posterior_noise: Tensor,
+        slice_starts: Tensor,
+        rows_from_prior: Tensor | None = None,
     ) -> TrainingOutput:
         """One training pass; the voice is taken from the target itself.
 
@@ -165,6 +169,8 @@ class Synthesizer(nn.Module):
             batch: targets.
             posterior_noise: standard normal, (batch, latent_channel, frame).
             slice_starts: (batch,) int64, first latent frame of the slice that is decoded.
+            rows_from_prior: (batch,) bool, rows decoded from the prior's mean, as serving does,
+                instead of from the posterior; None, as in the reference: no row.
 
         Raises:
             ValueError: no posterior encoder, or tokens and spectrogram of different length.
@@ -189,7 +195,11 @@ class Synthesizer(nn.Module):
         )
         posterior = self.posterior_encoder(batch.spec, mask, speaker, posterior_noise)
         z_prior = self.flow(posterior.z, mask, speaker)
-        z_slice = slice_frames(posterior.z, slice_starts, self.config.segment_frames)
+        z = posterior.z
+        if rows_from_prior is not None:
+            z_served = self.flow.inverse(prior.mean, mask, speaker)
+            z = torch.where(rows_from_prior[:, None, None], z_served, z)
+        z_slice = slice_frames(z, slice_starts, self.config.segment_frames)
         waveform = self.generator(z_slice, speaker)
         return TrainingOutput(
             waveform, prior, posterior, z_prior, ssl_projected, self.codebook.decode(tokens)

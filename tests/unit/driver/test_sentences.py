@@ -1,3 +1,6 @@
+import re
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,7 +30,47 @@ def test_marks_alone_are_no_sentence() -> None:
     assert sentences.feed("…") + sentences.flush() == []
 
 
-@given(st.text(alphabet='가나35.!?…~ \n"', max_size=60), st.integers(1, 5))
+def feed_words(text: str) -> list[str]:
+    """Each word's pieces, marked by the number of words that had been written by then."""
+    stream = SentenceStream()
+    words = re.findall(r"\s*\S+", text)
+    fed = [f"{at}:{piece}" for at, word in enumerate(words, 1) for piece in stream.feed(word)]
+    return fed + [f"end:{piece}" for piece in stream.flush()]
+
+
+def test_the_first_clause_is_handed_out_before_its_sentence_ends() -> None:
+    assert feed_words("새 건물은 새끼가 들어간 건데, 이건 곰이네. 어제 보니까 크더라, 정말.") == [
+        "6:새 건물은 새끼가 들어간 건데,",
+        "7:이건 곰이네.",
+        "11:어제 보니까 크더라, 정말.",
+    ]
+    assert feed_words("감사 카드에 세금은 없지만 그래도 받겠습니다.")[0] == (
+        "5:감사 카드에 세금은 없지만"
+    )
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "취소야, 취소라니까.",  # too short a clause
+        "어제 저녁 교통사고 때문에 늦었어요.",
+        "오늘도 사무실에서 빵을 먹고 있습니다.",
+        "부장님은 그 영화를 보고 싶다고 하셨습니다.",
+        "이번 달 월급은 3,500,000원입니다.",
+    ],
+)
+def test_a_sentence_stays_whole_where_no_long_clause_ends(sentence: str) -> None:
+    assert feed_words(sentence) == [f"{len(sentence.split())}:{sentence}"]
+
+
+def test_a_long_first_sentence_that_comes_at_once_is_cut_alike() -> None:
+    assert SentenceStream().feed("새 건물은 새끼가 들어간 건데, 이건 곰이네.") == [
+        "새 건물은 새끼가 들어간 건데,",
+        "이건 곰이네.",
+    ]
+
+
+@given(st.text(alphabet='가나고만있35,.!?…~ \n"', max_size=60), st.integers(1, 5))
 def test_how_the_model_cuts_its_text_does_not_matter(text: str, size: int) -> None:
     def sentences(pieces: list[str]) -> list[str]:
         cleaner = LineCleaner(stop=("\n",), speaker_names=(), max_chars=100)

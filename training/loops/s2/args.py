@@ -38,6 +38,12 @@ class S2Args(RunArgs):
     gan_from_update: int = Field(
         default=0, ge=0, description="before it, only mel, STFT and KL losses"
     )
+    prior_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="chance of a row to be decoded from its tokens, as in serving; see ADR 9",
+    )
     stft_weight: Schedule = Steps(points=[(0, 0.0)])
     max_crop_frames: int | None = Field(
         default=None, ge=2, description="longer clips are cropped at random; even; None: never"

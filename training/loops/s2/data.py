@@ -43,6 +43,8 @@ class S2TrainingBatch:
     """(row, latent_channel, frame)"""
     slice_starts: Tensor
     """(row,) int64"""
+    rows_from_prior: Tensor | None
+    """(row,) bool, see ``Synthesizer.forward``; None where no row ever is."""
     target: Tensor
     """(row, 1, segment_frames * hop_length): the sound of the slices."""
     rows_share: float
@@ -108,6 +110,7 @@ class S2Data:
         config: of the network.
         sampler: order of ``clips``.
         max_crop_frames: even; None for whole clips.
+        prior_share: chance of a row to be decoded from the prior.
         world: whose rows are made.
 
     Raises:
@@ -120,6 +123,7 @@ class S2Data:
         config: S2Config,
         sampler: EpochSampler,
         max_crop_frames: int | None,
+        prior_share: float,
         world: World,
     ) -> None:
         check_phonemes(clips, config)
@@ -130,6 +134,7 @@ class S2Data:
             min(num_frames(clip, config), max_crop_frames or num_frames(clip, config))
             for clip in clips
         ]
+        self._prior_share = prior_share
         self._world = world
 
     def collate(self, draws: list[Draw]) -> S2TrainingBatch:
@@ -144,6 +149,7 @@ class S2Data:
         uniform = torch.cat([torch.rand(1, generator=g) for g in generators])
         starts = draw_slice_starts(uniform, inputs.spec_lens, config.segment_frames)
         noise = [torch.randn(config.latent_channels, width, generator=g) for g in generators]
+        chances = torch.cat([torch.rand(1, generator=g) for g in generators])
         hop, segment = config.hop_length, config.segment_frames
         targets = [
             crop.waveform[start * hop : (start + segment) * hop]
@@ -153,6 +159,7 @@ class S2Data:
             inputs,
             torch.stack(noise),
             starts,
+            chances < self._prior_share if self._prior_share else None,
             torch.stack(targets).unsqueeze(1),
             len(mine) / len(draws),
             int(inputs.spec_lens.sum()) / sum(lengths),

@@ -73,7 +73,12 @@ class S2Stage:
         training, held_out = split(self._usable(clips), args.validation.share)
         check_phonemes(held_out, self.config)
         self.data = S2Data(
-            training, self.config, self._sampler(training), args.max_crop_frames, world
+            training,
+            self.config,
+            self._sampler(training),
+            args.max_crop_frames,
+            args.prior_share,
+            world,
         )
         self.validation = S2Validation(held_out, self.config, args.validation, world.device)
         self.generator_step = self._step(_parameter_groups(self.synthesizer, args.text_lr_scale))
@@ -81,6 +86,8 @@ class S2Stage:
         # The quantiser stays in float32: rounded, it would make other tokens than S1 has learned.
         parts = [m for name, m in self.synthesizer.named_children() if name not in _EXACT_PARTS]
         autocast_calls([*parts, self.discriminators], args.precision, world.device.type)
+        flow = [self.synthesizer.flow]
+        autocast_calls(flow, args.precision, world.device.type, method="inverse")
 
     def update(self, batches: list[S2TrainingBatch], update: int, epoch: int) -> Update:
         """The discriminators' step where they take part already, then the generator's."""
@@ -141,7 +148,7 @@ class S2Stage:
 
     def _forward(self, batch: S2TrainingBatch) -> TrainingOutput:
         out: TrainingOutput = self.synthesizer(
-            batch.inputs, batch.posterior_noise, batch.slice_starts
+            batch.inputs, batch.posterior_noise, batch.slice_starts, batch.rows_from_prior
         )
         return out
 
