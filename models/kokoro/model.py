@@ -52,7 +52,7 @@ class KokoroModel:
 
     @property
     def styles(self) -> Mapping[str, Waveform]:
-        """Style table by name, each `(510, 256)`: one row per number of tokens."""
+        """Style table by name, each `(510, 256)`: meant as one row per number of tokens."""
         return self._styles
 
     def tokenize(self, ipa: str) -> list[int]:
@@ -74,7 +74,7 @@ class KokoroModel:
 
         Args:
             ipa: symbols of the vocabulary, at most `max_tokens`.
-            style: `(510, 256)` float32, from which the row of this length is taken.
+            style: `(256,)` float32, a row of a style table or a mixture of rows.
             speed: 1 is the speaker's own; larger is faster.
 
         Returns:
@@ -90,7 +90,7 @@ class KokoroModel:
             ["audio"],
             {
                 "tokens": np.array([[_BOUNDARY_TOKEN, *tokens, _BOUNDARY_TOKEN]], np.int64),
-                "style": style[None, len(tokens)],
+                "style": style[None],
                 "speed": np.array([speed], np.float32),
             },
         )

@@ -21,6 +21,9 @@ from models.text.splitting import SplitLimits
 MIN_REQUEST_SPEED, MAX_REQUEST_SPEED = 0.5, 2.0
 
 _TIMBRE_DIM = STYLE_DIM // 2
+# A style table has a row for every number of tokens. Those for long texts speak calmer and clearer,
+# short texts as well: Whisper misreads a sixth less than with the row of the text's own length.
+_STYLE_ROW = 300
 _HANGUL = re.compile("[가-힣]")
 _FINAL_MARKS = ".!?…,;:"
 
@@ -87,22 +90,22 @@ class KokoroEngine:
         return np.concatenate((waveform, pause))
 
     def style(self, voice: KokoroVoice, variant: Variant) -> Waveform:
-        """Style table of a voice in one emotion, `(510, 256)`.
+        """Style vector of a voice in one emotion, `(256,)`.
 
         Raises:
             InvalidVoice: a style the network does not have.
         """
         timbre, prosody = self._mix(voice.timbre), self._mix(variant.prosody)
-        return np.concatenate((timbre[:, :_TIMBRE_DIM], prosody[:, _TIMBRE_DIM:]), axis=1)
+        return np.concatenate((timbre[:_TIMBRE_DIM], prosody[_TIMBRE_DIM:]))
 
     def _mix(self, mixture: Mixture) -> Waveform:
-        """Weighted sum of style tables, `(510, 256)`."""
+        """Weighted sum of styles, `(256,)`."""
         styles = self.model.styles
         if unknown := sorted(set(mixture) - set(styles)):
             raise InvalidVoice(
                 f"the network has no style {unknown[0]!r}; it has {', '.join(sorted(styles))}"
             )
-        weighted = [styles[name] * np.float32(weight) for name, weight in mixture.items()]
+        weighted = [styles[name][_STYLE_ROW] * np.float32(weight) for name, weight in mixture.items()]
         return np.asarray(np.sum(weighted, axis=0), np.float32)
 
 

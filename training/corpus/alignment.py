@@ -72,7 +72,7 @@ class DurationPredictor:
             [_DURATIONS],
             {
                 "tokens": np.array([[_BOUNDARY_TOKEN, *tokens, _BOUNDARY_TOKEN]], np.int64),
-                "style": self._engine.style(voice, variant)[None, len(tokens)],
+                "style": self._engine.style(voice, variant)[None],
                 "speed": np.array([item.speed * variant.speed / pitch_ratio], np.float32),
             },
         )
