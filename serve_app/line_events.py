@@ -3,7 +3,7 @@
 emotion       which emotion the voice uses
 text.delta    the next piece of the line
 audio.delta   the next piece of its sound: 16-bit PCM, mono, little-endian, base64
-timing        when a sentence is heard, in seconds from the first sample
+timing        when a sentence or the first clause is heard, in seconds from the first sample
 done          how the line ended, and whether its form was kept, repaired or asked for again
 error         instead of `done`: what went wrong, as a problem document
 """
@@ -96,12 +96,12 @@ async def _write(
 
     async def segments(line: WrittenLine) -> AsyncGenerator[PronouncedSegment]:
         num_segments = 0
-        async for sentence in line.sentences():
-            found = await edge.speech.analyze(sentence, style)
-            num_segments += len(found)
-            sentence_ends[num_segments - 1] = sentence
-            for segment in found:
-                yield segment
+        async with aclosing(edge.speech.analyze_each(line.sentences(), style)) as analyzed:
+            async for sentence, found in analyzed:
+                num_segments += len(found)
+                sentence_ends[num_segments - 1] = sentence
+                for segment in found:
+                    yield segment
 
     async def speak(line: WrittenLine) -> None:
         num_samples = start = 0

@@ -50,7 +50,7 @@ Speak = Callable[[Item], Waveform]
 
 def speaker_of_items(config: CorpusConfig) -> Speak:
     """A function that speaks an item with the real network, loaded once."""
-    engine = KokoroEngine(assets.ensure(assets.KOKORO))
+    engine = KokoroEngine(assets.ensure(assets.KOKORO), style_row=config.style_row)
     voices = {speaker.name: speaker.voice() for speaker in config.speakers}
     return partial(_speak_item, engine, voices)
 
@@ -99,7 +99,7 @@ def _fixed_plan(config: CorpusConfig, out: Path) -> list[Item]:
     if not settings_path.exists():
         save_plan(plan(config), plan_path)
         _replace(settings_path, settings)
-    elif settings_path.read_text(encoding="utf-8") != settings:
+    elif CorpusConfig.model_validate_json(settings_path.read_bytes()) != config:
         raise ConfigError(f"{out} holds a corpus of another configuration; choose a new folder")
     return load_plan(plan_path)
 

@@ -9,6 +9,8 @@ from models.text.splitting import first_clause_end
 # A voice that takes 0.35 s for a second of speech has said the rest of the sentence before this
 # much is heard.
 _FIRST_LETTERS = 8
+# A clause that is longer is no earlier than its sentence.
+_FIRST_CHARS = 80
 _SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’)\]]*(?=\s|$)|\n+")
 
 
@@ -47,9 +49,9 @@ class SentenceStream:
         """0 where the line has begun, or the sentence ends first."""
         if not self._is_first:
             return 0
-        end = first_clause_end(self._pending, _FIRST_LETTERS) or 0
-        is_sentence = _SENTENCE_END.search(self._pending, 0, end)
-        return 0 if is_sentence else end
+        end = first_clause_end(self._pending, _FIRST_LETTERS, _FIRST_CHARS) or 0
+        sentence = _SENTENCE_END.search(self._pending)
+        return 0 if sentence and sentence.end() <= end else end
 
     def flush(self) -> list[str]:
         """What is left once the text has ended."""

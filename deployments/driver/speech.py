@@ -24,7 +24,7 @@ from deployments.driver.retry import repeated
 from deployments.driver.speech_engine import SpeechEngine, Utterance, Waveform
 from deployments.driver.zonos_engine import ZonosEngine
 from deployments.engine.batching.priority import Priority
-from deployments.errors import NotReady
+from deployments.errors import NotReady, UnspeakableText
 from deployments.messages import PronouncedSegment
 from deployments.metrics import RequestMetrics
 from models.gpt_sovits import published
@@ -96,13 +96,37 @@ class Speech:
             )
         return segments
 
+    async def analyze_each(
+        self, texts: AsyncIterator[str], style: Style
+    ) -> AsyncGenerator[tuple[str, list[PronouncedSegment]]]:
+        """Texts, each perhaps only just written, with their segments.
+
+        One in which nothing can be read aloud is left out, as long as another can.
+
+        Raises:
+            UnspeakableText: nothing can be read aloud in any of them.
+        """
+        unspeakable: UnspeakableText | None = None
+        is_spoken = False
+        async with closing(texts):
+            async for text in texts:
+                try:
+                    segments = await self.analyze(text, style)
+                except UnspeakableText as error:
+                    unspeakable = error
+                    continue
+                is_spoken = True
+                yield text, segments
+        if unspeakable is not None and not is_spoken:
+            raise unspeakable
+
     async def analyze_all(
         self, texts: AsyncIterator[str], style: Style
     ) -> AsyncGenerator[PronouncedSegment]:
-        """The segments of texts, each perhaps only just written."""
-        async with closing(texts):
-            async for text in texts:
-                for segment in await self.analyze(text, style):
+        """The segments of `analyze_each`, one after the other."""
+        async with aclosing(self.analyze_each(texts, style)) as analyzed:
+            async for _, segments in analyzed:
+                for segment in segments:
                     yield segment
 
     async def say(

@@ -82,7 +82,10 @@ class KokoroModel:
 
         Raises:
             OutOfRange: `speed` is not between 0.4 and 2.5.
+            ValueError: `style` has another shape.
         """
+        if style.shape != (STYLE_DIM,):
+            raise ValueError(f"style has shape {style.shape}; it must be ({STYLE_DIM},)")
         if not MIN_SPEED <= speed <= MAX_SPEED:
             raise OutOfRange(f"speed is {speed}; it must be from {MIN_SPEED} to {MAX_SPEED}")
         tokens = self.tokenize(ipa)

@@ -23,7 +23,7 @@ MIN_REQUEST_SPEED, MAX_REQUEST_SPEED = 0.5, 2.0
 _TIMBRE_DIM = STYLE_DIM // 2
 # A style table has a row for every number of tokens. Those for long texts speak calmer and clearer,
 # short texts as well: Whisper misreads a sixth less than with the row of the text's own length.
-_STYLE_ROW = 300
+STYLE_ROW = 300
 _HANGUL = re.compile("[가-힣]")
 _FINAL_MARKS = ".!?…,;:"
 
@@ -36,17 +36,24 @@ class KokoroEngine:
 
     sample_rate = SAMPLE_RATE
 
-    def __init__(self, folder: Path | None = None, num_threads: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        num_threads: int = 1,
+        style_row: int | None = STYLE_ROW,
+    ) -> None:
         """Load the network.
 
         Args:
             folder: files of `models.assets.KOKORO`; by default the fetched ones.
             num_threads: threads of one synthesis.
+            style_row: of the style tables; None takes that of each text's length.
 
         Raises:
             models.assets.AssetError: no folder was given and the model was never fetched.
         """
         self.model = KokoroModel(folder or assets.require(assets.KOKORO), num_threads)
+        self._style_row = style_row
 
     def synthesize_segment(
         self, pronounced: str, voice: KokoroVoice, emotion: str = "neutral", speed: float = 1.0
@@ -80,7 +87,7 @@ class KokoroEngine:
             return np.concatenate(
                 [self.synthesize_segment(half, voice, emotion, speed) for half in halves]
             )
-        style = self.style(voice, variant)
+        style = self.style(voice, variant, len(ipa))
         # Pitch is raised by playing faster what was spoken slower.
         pitch_ratio = 2 ** (variant.pitch_semitones / 12)
         waveform = self.model.synthesize(ipa, style, speed * variant.speed / pitch_ratio)
@@ -89,23 +96,24 @@ class KokoroEngine:
         pause = np.zeros(round(voice.pause_s(pronounced) / speed * SAMPLE_RATE), np.float32)
         return np.concatenate((waveform, pause))
 
-    def style(self, voice: KokoroVoice, variant: Variant) -> Waveform:
-        """Style vector of a voice in one emotion, `(256,)`.
+    def style(self, voice: KokoroVoice, variant: Variant, num_tokens: int) -> Waveform:
+        """Style vector of a voice in one emotion for a text of so many tokens, `(256,)`.
 
         Raises:
             InvalidVoice: a style the network does not have.
         """
-        timbre, prosody = self._mix(voice.timbre), self._mix(variant.prosody)
+        row = num_tokens if self._style_row is None else self._style_row
+        timbre, prosody = self._mix(voice.timbre, row), self._mix(variant.prosody, row)
         return np.concatenate((timbre[:_TIMBRE_DIM], prosody[_TIMBRE_DIM:]))
 
-    def _mix(self, mixture: Mixture) -> Waveform:
+    def _mix(self, mixture: Mixture, row: int) -> Waveform:
         """Weighted sum of styles, `(256,)`."""
         styles = self.model.styles
         if unknown := sorted(set(mixture) - set(styles)):
             raise InvalidVoice(
                 f"the network has no style {unknown[0]!r}; it has {', '.join(sorted(styles))}"
             )
-        weighted = [styles[name][_STYLE_ROW] * np.float32(weight) for name, weight in mixture.items()]
+        weighted = [styles[name][row] * np.float32(weight) for name, weight in mixture.items()]
         return np.asarray(np.sum(weighted, axis=0), np.float32)
 
 

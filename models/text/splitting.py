@@ -30,14 +30,20 @@ _OPENING = {
 _SENTENCE_END = re.compile(r"[.!?…。！？~♡♥]+[\"'”’」』)\]]*(?=\s|$)|[。！？]+|\n+")
 _CLAUSE_END = re.compile(r"[,;:、，；：](?=\s|[^\d])|(?:—|…)(?=.)")
 # Endings of a Korean clause that goes on: -고, -며, -지만, -는데, -니까, -면, -서, -도록 ... Not so
-# 사고, 화면 and other nouns that end alike, what is quoted (간다고), and what an auxiliary verb
-# follows: 먹고 있다, 보고 싶다.
+# 사고, 화면 and other nouns that end alike, nor what is quoted (간다고), nor where an auxiliary
+# verb or the very word that was meant follows: 먹고 있다, 보고 싶다, 하면 된다, 가려고 한다.
 _CONNECTIVE = re.compile(
-    r"(?:[가-힣](?:며|지만|는데|은데|니까|도록|려고|면서|거나|지만요|더니|으니|으나|느라|다가|자마자)"
-    r"|[가-힣][어아해라여려워]서"
-    r"|[^\W사창광최재경장중원충금예다라냐자]고|[^\W화장측표냉정방국]면)"
-    r"(?=\s+(?!있|계시|계신|계십|싶|말|나서|나면)\S)"
+    r"(?:[가-힣](?:며|지만|는데|은데|니까|도록|려고|면서|거나|지만요|더니|으니|으나|느라|자마자)"
+    r"|[가-힣][어아해라여려워]서|[^\W바]다가"
+    r"|[^\W사창광최재경장중원충금예리다라냐자]고|[^\W화장측표냉정방국라]면)"
+    r"(?=\s+(?!있|계[시신십세셔셨실]|싶|말|나서|나면|나니|[되돼됩된됐]|안\s|좋|하겠|하려|합니|해\s|했"
+    r"|드리|드려|드렸|부탁|바랍)\S)"
 )
+# Behind it a word with letters that no end mark follows.
+_CLAUSE_THAT_GOES_ON = re.compile(
+    rf"(?:[,;:、，；：—]+(?=\s)|{_CONNECTIVE.pattern})(?=\s+\S*[가-힣A-Za-z0-9]\S*(?<![.!?…~])(?:\s|$))"
+)
+_LETTER = re.compile(r"[가-힣A-Za-z0-9]")
 _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|No|etc|e\.g|i\.e|[A-Z])\.\s+(?=\w)")
 _SPACE = re.compile(r"\s+(?=\S)")
 _MAX_QUOTATION_CHARS = 200
@@ -71,18 +77,20 @@ def split_spans(source: str, pieces: Sequence[Piece], limits: SplitLimits) -> li
     return splitter.spans()
 
 
-def first_clause_end(text: str, min_letters: int) -> int | None:
-    """Where the first clause with so many letters ends, its mark included.
+def first_clause_end(text: str, min_letters: int, max_chars: int) -> int | None:
+    """Where the first clause ends that has so many letters, its mark included.
 
-    None while no such end is known: what tells is the word that follows, so a text that is still
-    being written gives the same answer as soon as that word is there.
+    The word after it must not be the last of its sentence, which would be heard alone. None while
+    no such end is known: a text that grows by whole words gives the same answer once that word is
+    there. None for good where the first `max_chars` have no end.
     """
-    ends = {match.end() for pattern in (_CLAUSE_END, _CONNECTIVE) for match in pattern.finditer(text)}
-    return next((at for at in sorted(ends) if _num_letters(text[:at]) >= min_letters), None)
-
-
-def _num_letters(text: str) -> int:
-    return sum(char.isalnum() for char in text)
+    num_letters = passed = 0
+    for match in _CLAUSE_THAT_GOES_ON.finditer(text, 0, max_chars):
+        num_letters += len(_LETTER.findall(text, passed, match.end()))
+        passed = match.end()
+        if num_letters >= min_letters:
+            return passed
+    return None
 
 
 def halved(pieces: Sequence[Piece]) -> tuple[list[Piece], list[Piece]] | None:

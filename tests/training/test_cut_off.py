@@ -1,4 +1,4 @@
-"""Two hundred texts, in every emotion, by each shipped voice: none ends in the middle of a sound."""
+"""Each shipped voice speaks 200 texts, emotions in turn: none ends in the middle of a sound."""
 
 from __future__ import annotations
 

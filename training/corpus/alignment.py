@@ -72,7 +72,7 @@ class DurationPredictor:
             [_DURATIONS],
             {
                 "tokens": np.array([[_BOUNDARY_TOKEN, *tokens, _BOUNDARY_TOKEN]], np.int64),
-                "style": self._engine.style(voice, variant)[None],
+                "style": self._engine.style(voice, variant, len(tokens))[None],
                 "speed": np.array([item.speed * variant.speed / pitch_ratio], np.float32),
             },
         )
@@ -152,7 +152,7 @@ def main() -> None:
     corpus: Path = parser.parse_args().corpus
     config = CorpusConfig.model_validate_json((corpus / "config.json").read_bytes())
     folder = assets.ensure(assets.KOKORO)
-    predictor = DurationPredictor(KokoroEngine(folder), folder)
+    predictor = DurationPredictor(KokoroEngine(folder, style_row=config.style_row), folder)
     path = corpus / "alignment.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     known = {json.loads(line)["path"] for line in lines}

@@ -64,6 +64,9 @@ class CorpusConfig(Strict):
     candidates: int = Field(ge=1, description="sentences drawn for each one that is kept")
     max_chars: int = Field(ge=10)
     speed_range: tuple[float, float]
+    style_row: int | None = Field(
+        default=None, ge=0, le=509, description="see `KokoroEngine`; None: of each text's length"
+    )
     speakers: list[Speaker] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -70,15 +70,57 @@ def test_a_long_first_sentence_that_comes_at_once_is_cut_alike() -> None:
     ]
 
 
-@given(st.text(alphabet='가나고만있35,.!?…~ \n"', max_size=60), st.integers(1, 5))
+@pytest.mark.parametrize(
+    "line",
+    [
+        "내일까지 보고서를 제출하면 됩니다.",
+        "다음부터는 절대로 늦지 않도록 하겠습니다.",
+        "지난주 매출 현황을 보고 드리겠습니다.",
+        "오늘 점심에는 라면 두 개를 먹었다.",
+        "우리 눈앞에 바다가 보이네요 정말.",
+        "안녕하세요 부장님 그리고 여러분 모두.",
+        "열린 지 십 년이나 됐는데 열려.",  # the word after it would be heard alone
+        "오늘 정말 열심히 준비했는데 ㅠㅠ",
+        "ㅠㅠㅠㅠㅠㅠㅠㅠ, 부장님 너무해요.",
+        "Добрый вечер, 부장님.",
+        "홈페이지 주소는 https://example.com 입니다.",
+    ],
+)
+def test_a_clause_is_no_clause_without_both_of_its_sides(line: str) -> None:
+    assert feed_words(line)[0].endswith(line)
+
+
+_WORDS = st.sampled_from(
+    [
+        "가나다라마바사아",
+        "먹고",
+        "있다",
+        "좋은데,",
+        "하지만",
+        "끝.",
+        "…",
+        "3,500원",
+        "ㅠㅠ",
+        "!!",
+        '"가자"',
+    ]
+)
+_LINES = st.lists(_WORDS, max_size=14).map(" ".join)
+
+
+@given(_LINES | st.text(alphabet='가나고만있35,.!?…~ \n"', max_size=60), st.integers(1, 5))
 def test_how_the_model_cuts_its_text_does_not_matter(text: str, size: int) -> None:
-    def sentences(pieces: list[str]) -> list[str]:
+    def sentences(pieces: list[str]) -> tuple[str, list[str]]:
         cleaner = LineCleaner(stop=("\n",), speaker_names=(), max_chars=100)
         stream = SentenceStream()
         released = [*map(cleaner.feed, pieces), cleaner.finish()]
-        return [sentence for text in released for sentence in stream.feed(text)] + stream.flush()
+        cut = [sentence for delta in released for sentence in stream.feed(delta)] + stream.flush()
+        return "".join(released), cut
 
-    received = sentences([text[i : i + size] for i in range(0, len(text), size)])
+    line, received = sentences([text[i : i + size] for i in range(0, len(text), size)])
 
-    assert received == sentences([text])
+    assert (line, received) == sentences([text])
     assert all(any(char.isalnum() for char in sentence) for sentence in received)
+    assert [char for char in "".join(received) if char.isalnum()] == [
+        char for char in line if char.isalnum()
+    ]

@@ -12,6 +12,8 @@ from deployments.driver.iteration import each
 from deployments.driver.speech import Speech, SpokenChunk, segment_seed
 from deployments.driver.speech_engine import Utterance, Waveform
 from deployments.engine.batching.priority import Priority
+from deployments.errors import UnspeakableText
+from deployments.messages import PronouncedSegment
 from deployments.metrics import RequestMetrics
 from deployments.text_frontend import analyze
 from models.storage import embedded_store
@@ -115,3 +117,24 @@ def test_everything_is_spoken_with_the_drivers_priority(voice: Voice) -> None:
     engine = Counting()
     asyncio.run(spoken(engine, voice, voice.style("ko", "neutral", 1.0)))
     assert engine.priorities == {"batch"}
+
+
+class Reading(Speech):
+    """Reads texts without a stage."""
+
+    async def analyze(self, text: str, style: Style) -> list[PronouncedSegment]:
+        return analyze(text, style.language, {})
+
+
+async def analyzed(voice: Voice, texts: list[str]) -> list[str]:
+    no_frontend: Any = None
+    speech = Reading(no_frontend, {}, RequestMetrics(), "batch")
+    style = voice.style("ko", "neutral", 1.0)
+    return [text async for text, _ in speech.analyze_each(each(texts), style)]
+
+
+def test_what_cannot_be_read_aloud_is_left_out_of_a_line(voice: Voice) -> None:
+    texts = ["ㅠㅠ!", "안녕하세요.", "👍👍.", "Привет!"]
+    assert asyncio.run(analyzed(voice, texts)) == ["안녕하세요."]
+    with pytest.raises(UnspeakableText):
+        asyncio.run(analyzed(voice, ["ㅠㅠ!", "👍👍."]))

@@ -86,8 +86,9 @@ class S2Stage:
         # The quantiser stays in float32: rounded, it would make other tokens than S1 has learned.
         parts = [m for name, m in self.synthesizer.named_children() if name not in _EXACT_PARTS]
         autocast_calls([*parts, self.discriminators], args.precision, world.device.type)
-        flow = [self.synthesizer.flow]
-        autocast_calls(flow, args.precision, world.device.type, method="inverse")
+        if args.prior_share:
+            flow = [self.synthesizer.flow]
+            autocast_calls(flow, args.precision, world.device.type, method="inverse")
 
     def update(self, batches: list[S2TrainingBatch], update: int, epoch: int) -> Update:
         """The discriminators' step where they take part already, then the generator's."""
