@@ -59,9 +59,9 @@ def stop_after(num_updates: int) -> Any:
     return lambda: next(answers)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_one_batch_is_learned_without_discriminators(precision: str) -> None:
-    stage = stage_of(args_with(gan_from_update=1000, precision=precision))
+@pytest.mark.parametrize(("precision", "share"), [("fp32", 0.0), ("bf16", 0.0), ("bf16", 1.0)])
+def test_one_batch_is_learned_without_discriminators(precision: str, share: float) -> None:
+    stage = stage_of(args_with(gan_from_update=1000, precision=precision, prior_share=share))
     batch = first_batch(stage)
     mel = [float(stage.update([batch], update, 0).losses["mel"]) for update in range(25)]
     assert mel[-1] < 0.6 * mel[0]
