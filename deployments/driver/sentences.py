@@ -30,7 +30,7 @@ class SentenceStream:
         self._is_first = True
 
     def feed(self, delta: str) -> list[str]:
-        """Add text; return the sentences that it completes."""
+        """Add text; return the sentences, and perhaps the first clause, that it completes."""
         self._pending += delta
         sentences = []
         start = self._end_of_first_clause()
@@ -46,7 +46,7 @@ class SentenceStream:
         return sentences
 
     def _end_of_first_clause(self) -> int:
-        """0 where the line has begun, or the sentence ends first."""
+        """0 once something was handed out, and where the sentence ends no later."""
         if not self._is_first:
             return 0
         end = first_clause_end(self._pending, _FIRST_LETTERS, _FIRST_CHARS) or 0

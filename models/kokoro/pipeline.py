@@ -23,7 +23,7 @@ MIN_REQUEST_SPEED, MAX_REQUEST_SPEED = 0.5, 2.0
 _TIMBRE_DIM = STYLE_DIM // 2
 # A style table has a row for every number of tokens. Those for long texts speak calmer and clearer,
 # short texts as well: Whisper misreads a sixth less than with the row of the text's own length.
-STYLE_ROW = 300
+_STYLE_ROW = 300
 _HANGUL = re.compile("[가-힣]")
 _FINAL_MARKS = ".!?…,;:"
 
@@ -40,7 +40,7 @@ class KokoroEngine:
         self,
         folder: Path | None = None,
         num_threads: int = 1,
-        style_row: int | None = STYLE_ROW,
+        style_row: int | None = _STYLE_ROW,
     ) -> None:
         """Load the network.
 
