@@ -274,6 +274,51 @@ def test_fine_tuning_starts_from_a_run_and_from_a_published_voice(tmp_path: Path
         assert is_fresh or torch.equal(tensor, whole.state_dict()[name]), name
 
 
+def run_of_the_generator(tmp_path: Path, **changes: Any) -> S2Args:
+    args = args_with(max_updates=1)
+    train(stage_of(args), args, tmp_path / "base")
+    return args_with(
+        network=None, base=tmp_path / "base/last/s2.json", trained="generator", **changes
+    )
+
+
+def test_the_generator_learns_alone_from_latents_as_they_are_served(tmp_path: Path) -> None:
+    stage = stage_of(run_of_the_generator(tmp_path, gan_from_update=100, prior_share=1.0))
+    before = {name: p.clone() for name, p in stage.synthesizer.state_dict().items()}
+    batch = first_batch(stage)
+    mel = [float(stage.update([batch], update, 0).losses["mel"]) for update in range(25)]
+    assert mel[-1] < 0.7 * mel[0]
+    for name, tensor in stage.synthesizer.state_dict().items():
+        assert torch.equal(tensor, before[name]) != name.startswith("generator."), name
+    # Dropout would make other latents than serving does.
+    assert {n for n, part in stage.synthesizer.named_children() if part.training} == {"generator"}
+
+
+def test_an_interrupted_run_of_the_generator_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    args = run_of_the_generator(tmp_path, prior_share=0.5)
+    assert train(stage_of(args), args, tmp_path / "whole")
+    assert not train(stage_of(args), args, tmp_path / "parts", should_stop=stop_after(2))
+    assert train(stage_of(args), args, tmp_path / "parts")
+    ours, theirs = (read_native(tmp_path / r / "last" / "s2.json") for r in ("parts", "whole"))
+    for key, tensor in theirs.state.items():
+        assert torch.equal(ours.state[key], tensor), key
+
+
+def test_a_base_can_be_decoded_in_longer_slices(tmp_path: Path) -> None:
+    stage = stage_of(run_of_the_generator(tmp_path, segment_frames=16))
+    assert stage.weights()["s2"].config == replace(S2_TINY, segment_frames=16)
+    assert first_batch(stage).target.shape[2] == 16 * S2_TINY.hop_length
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [({"trained": "generator"}, "learn from noise"), ({"segment_frames": 8}, "into network")],
+)
+def test_what_is_about_a_base_needs_one(setting: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        args_with(**setting)
+
+
 def test_a_published_voice_has_its_exact_tokenizer_and_no_posterior_encoder(tmp_path: Path) -> None:
     args = args_with(max_updates=1)
     train(stage_of(args), args, tmp_path)

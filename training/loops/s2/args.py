@@ -29,6 +29,12 @@ class S2Args(RunArgs):
     )
     lr: Schedule = EpochDecay(start=_LR, factor=_LR_FACTOR)
     discriminator_lr: Schedule = EpochDecay(start=_LR, factor=_LR_FACTOR)
+    trained: Literal["all", "generator"] = Field(
+        default="all", description="generator: the rest stays as the base has it; see ADR 9"
+    )
+    segment_frames: int | None = Field(
+        default=None, ge=1, description="decoded of a row, instead of the base's; a network has its own"
+    )
     text_lr_scale: float = Field(default=0.4, gt=0, le=1, description="of what reads the text")
     betas: tuple[float, float] = (0.8, 0.99)
     eps: float = Field(default=1e-9, gt=0)
@@ -57,6 +63,10 @@ class S2Args(RunArgs):
             raise ValueError("give either network (from scratch) or base (fine-tuning)")
         if self.base_discriminators is not None and self.base is None:
             raise ValueError("base_discriminators without base: they judge another voice's sound")
+        if self.trained == "generator" and self.base is None:
+            raise ValueError("trained: generator without base: it would learn from noise")
+        if self.segment_frames is not None and self.base is None:
+            raise ValueError("segment_frames without base: write it into network")
         return self
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -22,7 +23,8 @@ _SAME_CODEBOOK = 0.02
 def initial_synthesizer(args: S2Args, tokenizer: Mapping[str, Tensor]) -> Synthesizer:
     """From scratch around the data's tokenizer, or the base's, which must have made the tokens.
 
-    A base without posterior encoder, as published voices are, gets a fresh one.
+    A base without posterior encoder, as published voices are, gets a fresh one. What is not
+    trained is frozen.
 
     Raises:
         ConfigError: base or sizes do not fit the tokenizer, or the base is not of S2.
@@ -37,6 +39,9 @@ def initial_synthesizer(args: S2Args, tokenizer: Mapping[str, Tensor]) -> Synthe
     else:
         synthesizer = _from_base(args, read_checkpoint(args.base), tokenizer)
     synthesizer.ssl_proj.requires_grad_(False)
+    if args.trained == "generator":
+        synthesizer.requires_grad_(False)
+        synthesizer.generator.requires_grad_(True)
     return synthesizer
 
 
@@ -59,9 +64,11 @@ def _from_base(args: S2Args, base: Checkpoint, tokenizer: Mapping[str, Tensor]) 
     config = base.config
     if base.kind is not Kind.S2 or not isinstance(config, S2Config):
         raise ConfigError(f"base {args.base} is no S2 checkpoint but one of {base.kind.value}")
+    if args.segment_frames is not None:
+        config = replace(config, segment_frames=args.segment_frames)
     if args.max_crop_frames is not None and args.max_crop_frames < config.segment_frames:
         raise ConfigError(
-            f"max_crop_frames is {args.max_crop_frames}; a segment of the base alone has "
+            f"max_crop_frames is {args.max_crop_frames}; a segment alone has "
             f"{config.segment_frames}"
         )
     _check_shapes(config, tokenizer)
