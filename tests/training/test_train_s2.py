@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.audio.spectrogram import linear_spectrogram
 from models.checkpoints import CheckpointError, load_s2, read_native
+from models.gpt_sovits.s2.config import S2Config
 from models.gpt_sovits.s2.layers import length_mask
 from models.gpt_sovits.s2.synthesizer import slice_frames
 from tests.training.train_clips import S2_TINY, MadeUpClip, made_up_clips, made_up_tokenizer
@@ -274,8 +275,8 @@ def test_fine_tuning_starts_from_a_run_and_from_a_published_voice(tmp_path: Path
         assert is_fresh or torch.equal(tensor, whole.state_dict()[name]), name
 
 
-def run_of_the_generator(tmp_path: Path, **changes: Any) -> S2Args:
-    args = args_with(max_updates=1)
+def run_of_the_generator(tmp_path: Path, network: S2Config = S2_TINY, **changes: Any) -> S2Args:
+    args = args_with(network=network, max_updates=1)
     train(stage_of(args), args, tmp_path / "base")
     return args_with(
         network=None, base=tmp_path / "base/last/s2.json", trained="generator", **changes
@@ -310,9 +311,41 @@ def test_a_base_can_be_decoded_in_longer_slices(tmp_path: Path) -> None:
     assert first_batch(stage).target.shape[2] == 16 * S2_TINY.hop_length
 
 
+@pytest.mark.parametrize("factor", [1, 1.5, 3])
+def test_a_widened_generator_sounds_as_before_and_its_copies_go_their_own_ways(
+    tmp_path: Path, factor: float
+) -> None:
+    network = replace(S2_TINY, upsample_channels=64)
+    wide = int(64 * factor)
+    args = run_of_the_generator(tmp_path, network, upsample_channels=wide, gan_from_update=100)
+    stage = stage_of(args)
+    base = load_s2(tmp_path / "base/last/s2.json")
+    assert stage.config == replace(network, upsample_channels=wide)
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(2, S2_TINY.latent_channels, 9, generator=generator)
+    speaker = torch.randn(2, S2_TINY.speaker_dim, 1, generator=generator)
+    with torch.no_grad():
+        expected, ours = base.generator(z, speaker), stage.synthesizer.generator(z, speaker)
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+    stage.update([first_batch(stage)], 10, 0)
+    rows = stage.synthesizer.generator.conv_pre.weight.detach().flatten(1)
+    assert len(rows.unique(dim=0)) == wide
+
+
+def test_a_generator_is_not_made_narrower_nor_of_uneven_width(tmp_path: Path) -> None:
+    network = replace(S2_TINY, upsample_channels=64)
+    for wide, message in ((32, "has 64 already"), (65, "a multiple of")):
+        with pytest.raises(ConfigError, match=message):
+            stage_of(run_of_the_generator(tmp_path / str(wide), network, upsample_channels=wide))
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
-    [({"trained": "generator"}, "learn from noise"), ({"segment_frames": 8}, "into network")],
+    [
+        ({"trained": "generator"}, "learn from noise"),
+        ({"segment_frames": 8}, "segment_frames without base"),
+        ({"upsample_channels": 64}, "upsample_channels without base"),
+    ],
 )
 def test_what_is_about_a_base_needs_one(setting: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -33,7 +33,10 @@ class S2Args(RunArgs):
         default="all", description="generator: the rest stays as the base has it; see ADR 9"
     )
     segment_frames: int | None = Field(
-        default=None, ge=1, description="decoded of a row, instead of the base's; a network has its own"
+        default=None, ge=1, description="decoded of a row, instead of as many as the base's"
+    )
+    upsample_channels: int | None = Field(
+        default=None, ge=1, description="widen the base's generator to this, sounding the same"
     )
     text_lr_scale: float = Field(default=0.4, gt=0, le=1, description="of what reads the text")
     betas: tuple[float, float] = (0.8, 0.99)
@@ -65,8 +68,9 @@ class S2Args(RunArgs):
             raise ValueError("base_discriminators without base: they judge another voice's sound")
         if self.trained == "generator" and self.base is None:
             raise ValueError("trained: generator without base: it would learn from noise")
-        if self.segment_frames is not None and self.base is None:
-            raise ValueError("segment_frames without base: write it into network")
+        for name in ("segment_frames", "upsample_channels"):
+            if getattr(self, name) is not None and self.base is None:
+                raise ValueError(f"{name} without base: write it into network")
         return self
 
     @model_validator(mode="after")

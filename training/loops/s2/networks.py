@@ -10,8 +10,10 @@ from torch import Tensor
 from models.checkpoints import Checkpoint, Kind, read_checkpoint
 from models.gpt_sovits.s2.config import S2Config
 from models.gpt_sovits.s2.discriminator import Discriminators
+from models.gpt_sovits.s2.generator import Generator
 from models.gpt_sovits.s2.synthesizer import Synthesizer
 from training.loops.s2.args import S2Args
+from training.loops.s2.widening import copy_widened
 from training.loops.seeds import seed_weights
 from training.loops.strict import ConfigError
 
@@ -81,7 +83,25 @@ def _from_base(args: S2Args, base: Checkpoint, tokenizer: Mapping[str, Tensor]) 
     synthesizer = Synthesizer(config, has_posterior=True)
     weights = {name: tensor.float() for name, tensor in base.state.items()}
     synthesizer.load_state_dict(weights, strict=base.has_posterior)
+    if args.upsample_channels is not None:
+        _widen(synthesizer, args.upsample_channels)
     return synthesizer
+
+
+def _widen(synthesizer: Synthesizer, upsample_channels: int) -> None:
+    narrow = synthesizer.config.upsample_channels
+    try:
+        config = replace(synthesizer.config, upsample_channels=upsample_channels)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if upsample_channels < narrow:
+        raise ConfigError(
+            f"upsample_channels is {upsample_channels}; the base has {narrow} already"
+        )
+    generator = Generator(config)
+    copy_widened(synthesizer.generator, generator)
+    synthesizer.generator = generator
+    synthesizer.config = config
 
 
 def _check_shapes(config: S2Config, tokenizer: Mapping[str, Tensor]) -> None:
