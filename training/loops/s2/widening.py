@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from models.gpt_sovits.s2.generator import Generator
+from models.gpt_sovits.s2.generator import Generator, ResidualBlock
 
 # Equal shares would give copies equal gradients, and they would stay copies for ever.
 _LEAST_SHARE, _MOST_SHARE = 0.8, 1.2
@@ -28,27 +28,28 @@ def copy_widened(source: Generator, target: Generator, seed: int = 0) -> None:
     widening = _Widening(seed)
     narrow, wide = source.conv_pre.out_channels, target.conv_pre.out_channels
     origins = widening.draw_origins(narrow, wide)
-    for name in ("conv_pre", "speaker_in"):
-        ours, theirs = target.get_submodule(name), source.get_submodule(name)
-        _assign(ours, theirs.weight[origins], theirs.bias[origins])  # type: ignore[index]
+    _assign(target.conv_pre, _weight(source.conv_pre)[origins], _bias(source.conv_pre)[origins])
+    of_speaker = source.speaker_in
+    _assign(target.speaker_in, _weight(of_speaker)[origins], _bias(of_speaker)[origins])
     blocks_per_stage = len(source.resblocks) // len(source.rates)
     for stage, (theirs, ours) in enumerate(zip(source.upsamples, target.upsamples, strict=True)):
         narrow, wide = narrow // 2, wide // 2
         made = widening.draw_origins(narrow, wide)
-        weight = widening.share(theirs.weight, origins, dim=0)  # transposed: input channels first
-        _assign(ours, weight[:, made], theirs.bias[made])
+        weight = widening.share(_weight(theirs), origins, dim=0)  # transposed: inputs come first
+        _assign(ours, weight[:, made], _bias(theirs)[made])
         blocks = slice(stage * blocks_per_stage, (stage + 1) * blocks_per_stage)
         for before, after in zip(source.resblocks[blocks], target.resblocks[blocks], strict=True):
+            assert isinstance(before, ResidualBlock) and isinstance(after, ResidualBlock)
             layers = zip(before.dilated, after.dilated, before.plain, after.plain, strict=True)
             for dilated_before, dilated, plain_before, plain in layers:
                 inner = widening.draw_origins(narrow, wide)
-                weight = widening.share(dilated_before.weight, made, dim=1)
-                _assign(dilated, weight[inner], dilated_before.bias[inner])
-                weight = widening.share(plain_before.weight, inner, dim=1)
+                weight = widening.share(_weight(dilated_before), made, dim=1)
+                _assign(dilated, weight[inner], _bias(dilated_before)[inner])
+                weight = widening.share(_weight(plain_before), inner, dim=1)
                 # What is added to the stage's channels has to be laid out as they are.
-                _assign(plain, weight[made], plain_before.bias[made])
+                _assign(plain, weight[made], _bias(plain_before)[made])
         origins = made
-    _assign(target.conv_post, widening.share(source.conv_post.weight, origins, dim=1))
+    _assign(target.conv_post, widening.share(_weight(source.conv_post), origins, dim=1))
 
 
 class _Widening:
@@ -68,6 +69,16 @@ class _Widening:
         shape = [1] * weight.dim()
         shape[dim] = -1
         return weight.index_select(dim, origins) * (shares / totals[origins]).view(shape)
+
+
+def _weight(conv: nn.Module) -> Tensor:
+    weight = conv.weight  # a parameter, or what weight norm puts together
+    assert isinstance(weight, Tensor)
+    return weight.detach()
+
+
+def _bias(conv: nn.Module) -> Tensor:
+    return conv.get_parameter("bias").detach()
 
 
 @torch.no_grad()
