@@ -45,6 +45,20 @@ def test_a_configuration_survives_the_way_to_a_worker() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "kind"),
+    [("train_s1_small_more.yaml", S1Args), ("train_s2_small_more.yaml", S2Args)],
+)
+def test_a_base_is_found_from_where_a_worker_runs(
+    name: str, kind: type[S1Args] | type[S2Args], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    args = read_config(CONFIGS / name, kind)
+    monkeypatch.chdir(tmp_path)
+    again = kind.model_validate(args.model_dump(mode="json"))
+    assert again == args
+    assert again.base is not None and again.base.is_absolute()
+
+
+@pytest.mark.parametrize(
     ("kind", "change", "reason"),
     [
         (S1Args, {"lerning_rate": 1}, "lerning_rate: Extra inputs are not permitted"),
@@ -57,6 +71,11 @@ def test_a_configuration_survives_the_way_to_a_worker() -> None:
         (S1Args, {"epochs": 0}, "epochs: Input should be greater than or equal to 1"),
         (S2Args, {"max_crop_frames": 81}, "must be even"),
         (S2Args, {"max_crop_frames": 20}, "a segment alone has 32"),
+        (
+            S2Args,
+            {"network": None, "base": "s2.json", "max_crop_frames": 20, "segment_frames": 24},
+            "a segment alone has 24",
+        ),
         (S2Args, {"base_discriminators": "d.pth"}, "base_discriminators without base"),
         (S2Args, {"discriminator_divisor": 3}, "discriminator_divisor: Input should be 1, 2"),
         (S2Args, {"lr": {"kind": "steps", "points": []}}, "at least 1 item"),

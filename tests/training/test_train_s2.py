@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from models.audio.spectrogram import linear_spectrogram
 from models.checkpoints import CheckpointError, load_s2, read_native
-from models.gpt_sovits.s2.config import S2Config
 from models.gpt_sovits.s2.layers import length_mask
 from models.gpt_sovits.s2.synthesizer import slice_frames
 from tests.training.train_clips import S2_TINY, MadeUpClip, made_up_clips, made_up_tokenizer
@@ -275,81 +274,78 @@ def test_fine_tuning_starts_from_a_run_and_from_a_published_voice(tmp_path: Path
         assert is_fresh or torch.equal(tensor, whole.state_dict()[name]), name
 
 
-def run_of_the_generator(tmp_path: Path, network: S2Config = S2_TINY, **changes: Any) -> S2Args:
-    args = args_with(network=network, max_updates=1)
-    train(stage_of(args), args, tmp_path / "base")
-    return args_with(
-        network=None, base=tmp_path / "base/last/s2.json", trained="generator", **changes
-    )
+@pytest.fixture(scope="module")
+def wide_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained base whose generator has room to be widened by half."""
+    folder = tmp_path_factory.mktemp("base")
+    args = args_with(network=replace(S2_TINY, upsample_channels=64), max_updates=1)
+    train(stage_of(args), args, folder)
+    return folder / "last/s2.json"
 
 
-def test_the_generator_learns_alone_from_latents_as_they_are_served(tmp_path: Path) -> None:
-    stage = stage_of(run_of_the_generator(tmp_path, gan_from_update=100, prior_share=1.0))
-    before = {name: p.clone() for name, p in stage.synthesizer.state_dict().items()}
-    batch = first_batch(stage)
-    mel = [float(stage.update([batch], update, 0).losses["mel"]) for update in range(25)]
-    assert mel[-1] < 0.7 * mel[0]
-    for name, tensor in stage.synthesizer.state_dict().items():
-        assert torch.equal(tensor, before[name]) != name.startswith("generator."), name
-    # Dropout would make other latents than serving does.
-    assert {n for n, part in stage.synthesizer.named_children() if part.training} == {"generator"}
-
-
-def test_an_interrupted_run_of_the_generator_equals_an_uninterrupted_one(tmp_path: Path) -> None:
-    args = run_of_the_generator(tmp_path, prior_share=0.5)
-    assert train(stage_of(args), args, tmp_path / "whole")
-    assert not train(stage_of(args), args, tmp_path / "parts", should_stop=stop_after(2))
-    assert train(stage_of(args), args, tmp_path / "parts")
-    ours, theirs = (read_native(tmp_path / r / "last" / "s2.json") for r in ("parts", "whole"))
-    for key, tensor in theirs.state.items():
-        assert torch.equal(ours.state[key], tensor), key
-
-
-def test_a_base_can_be_decoded_in_longer_slices(tmp_path: Path) -> None:
-    stage = stage_of(run_of_the_generator(tmp_path, segment_frames=16))
-    assert stage.weights()["s2"].config == replace(S2_TINY, segment_frames=16)
-    assert first_batch(stage).target.shape[2] == 16 * S2_TINY.hop_length
-
-
-@pytest.mark.parametrize("factor", [1, 1.5, 3])
-def test_a_widened_generator_sounds_as_before_and_its_copies_go_their_own_ways(
-    tmp_path: Path, factor: float
-) -> None:
-    network = replace(S2_TINY, upsample_channels=64)
-    wide = int(64 * factor)
-    args = run_of_the_generator(tmp_path, network, upsample_channels=wide, gan_from_update=100)
-    stage = stage_of(args)
-    base = load_s2(tmp_path / "base/last/s2.json")
-    assert stage.config == replace(network, upsample_channels=wide)
+@pytest.mark.parametrize("width", [64, 96, 192])
+def test_a_widened_generator_sounds_as_before(wide_base: Path, width: int) -> None:
+    base = load_s2(wide_base)
+    stage = stage_of(args_with(network=None, base=wide_base, widen_to=width))
+    assert stage.weights()["s2"].config == replace(base.config, upsample_channels=width)
     generator = torch.Generator().manual_seed(0)
     z = torch.randn(2, S2_TINY.latent_channels, 9, generator=generator)
     speaker = torch.randn(2, S2_TINY.speaker_dim, 1, generator=generator)
     with torch.no_grad():
         expected, ours = base.generator(z, speaker), stage.synthesizer.generator(z, speaker)
     torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
-    stage.update([first_batch(stage)], 10, 0)
-    rows = stage.synthesizer.generator.conv_pre.weight.detach().flatten(1)
-    assert len(rows.unique(dim=0)) == wide
+    for name, tensor in base.state_dict().items():
+        if not name.startswith("generator."):
+            assert torch.equal(stage.synthesizer.state_dict()[name], tensor), name
 
 
-def test_a_generator_is_not_made_narrower_nor_of_uneven_width(tmp_path: Path) -> None:
-    network = replace(S2_TINY, upsample_channels=64)
-    for wide, message in ((32, "has 64 already"), (65, "a multiple of")):
+def test_copies_in_a_widened_generator_go_their_own_ways(wide_base: Path) -> None:
+    stage = stage_of(args_with(network=None, base=wide_base, widen_to=128, gan_from_update=100))
+    generator = stage.synthesizer.generator
+    layers = {
+        "conv_pre": generator.conv_pre.weight,
+        "inner": generator.get_parameter("resblocks.1.dilated.0.parametrizations.weight.original1"),
+    }
+    before = {name: weight.detach().clone() for name, weight in layers.items()}
+    batch = first_batch(stage)
+    for update in range(10):
+        stage.update([batch], update, 0)
+    for name, weight in layers.items():
+        moved = (weight.detach() - before[name]).flatten(1)
+        originals, copies = moved.chunk(2)
+        apart = torch.cdist(copies, originals).min(dim=1).values.mean()
+        assert apart > 0.2 * moved.norm(dim=1).mean(), name
+
+
+def test_a_widened_generator_goes_on_and_is_published(wide_base: Path, tmp_path: Path) -> None:
+    args = args_with(network=None, base=wide_base, widen_to=96, segment_frames=6)
+    assert train(stage_of(args), args, tmp_path / "whole")
+    assert not train(stage_of(args), args, tmp_path / "parts", should_stop=stop_after(2))
+    assert train(stage_of(args), args, tmp_path / "parts")
+    ours, theirs = (read_native(tmp_path / r / "last" / "s2.json") for r in ("parts", "whole"))
+    for key, tensor in theirs.state.items():
+        assert torch.equal(ours.state[key], tensor), key
+    published = load_s2(tmp_path / "whole" / "export" / "s2.json").config
+    assert (published.upsample_channels, published.segment_frames) == (96, 6)
+
+
+def test_a_generator_is_not_made_narrower_nor_of_uneven_width(wide_base: Path) -> None:
+    for width, message in ((32, "has 64 channels already"), (65, "widen_to: .* a multiple of")):
         with pytest.raises(ConfigError, match=message):
-            stage_of(run_of_the_generator(tmp_path / str(wide), network, upsample_channels=wide))
+            stage_of(args_with(network=None, base=wide_base, widen_to=width))
 
 
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ({"trained": "generator"}, "learn from noise"),
-        ({"segment_frames": 8}, "segment_frames without base"),
-        ({"upsample_channels": 64}, "upsample_channels without base"),
-    ],
-)
-def test_what_is_about_a_base_needs_one(setting: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        args_with(**setting)
+def test_a_base_can_be_decoded_in_longer_slices(wide_base: Path) -> None:
+    stage = stage_of(args_with(network=None, base=wide_base, segment_frames=16))
+    batch = first_batch(stage)
+    assert batch.target.shape[2] == 16 * S2_TINY.hop_length
+    assert float(stage.update([batch], 0, 0).losses["mel"]) > 0
+
+
+@pytest.mark.parametrize("name", ["segment_frames", "widen_to"])
+def test_what_is_about_a_base_needs_one(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} without base"):
+        args_with(**{name: 64})
 
 
 def test_a_published_voice_has_its_exact_tokenizer_and_no_posterior_encoder(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 """Configuration that refuses what it does not know."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 
 class ConfigError(ValueError):
@@ -16,6 +16,9 @@ class StrictModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+
+# A worker of Ray Train runs in a folder of its own, where a relative path would lead nowhere.
+AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 
 Model = TypeVar("Model", bound=StrictModel)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -10,7 +9,7 @@ from pydantic import Field, model_validator
 from models.gpt_sovits.s1.config import S1Config
 from training.loops.args import RunArgs
 from training.loops.schedule import S1Reference, Schedule, Steps
-from training.loops.strict import StrictModel
+from training.loops.strict import AbsolutePath, StrictModel
 
 _NEVER = Steps(points=[(0, 0.0)])
 
@@ -66,7 +65,7 @@ class S1Args(RunArgs):
     """A run of ``train_s1``."""
 
     network: S1Config | None = None
-    base: Path | None = Field(
+    base: AbsolutePath | None = Field(
         default=None, description="checkpoint to start from, native or upstream"
     )
     optimizer: Annotated[ScaledAdamArgs | AdamWArgs, Field(discriminator="kind")] = ScaledAdamArgs()

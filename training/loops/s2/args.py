@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -11,6 +10,7 @@ from models.gpt_sovits.s2.config import S2Config
 from models.gpt_sovits.s2.losses import KL_WEIGHT, MEL_WEIGHT
 from training.loops.args import RunArgs
 from training.loops.schedule import EpochDecay, Schedule, Steps
+from training.loops.strict import AbsolutePath
 
 # The reference's.
 _LR, _LR_FACTOR = 1e-4, 0.999875
@@ -20,23 +20,23 @@ class S2Args(RunArgs):
     """A run of ``train_s2``."""
 
     network: S2Config | None = None
-    base: Path | None = Field(
+    base: AbsolutePath | None = Field(
         default=None, description="checkpoint to start from, native or upstream"
     )
-    base_discriminators: Path | None = None
+    base_discriminators: AbsolutePath | None = None
     discriminator_divisor: Literal[1, 2, 4, 8] = Field(
         default=1, description="of the widths of discriminators from scratch"
     )
     lr: Schedule = EpochDecay(start=_LR, factor=_LR_FACTOR)
     discriminator_lr: Schedule = EpochDecay(start=_LR, factor=_LR_FACTOR)
-    trained: Literal["all", "generator"] = Field(
-        default="all", description="generator: the rest stays as the base has it; see ADR 9"
-    )
     segment_frames: int | None = Field(
-        default=None, ge=1, description="decoded of a row, instead of as many as the base's"
+        default=None, ge=2, description="frames decoded of each row; None: the base's"
     )
-    upsample_channels: int | None = Field(
-        default=None, ge=1, description="widen the base's generator to this, sounding the same"
+    widen_to: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="upsample_channels of a wider generator that sounds as the base's; see ADR 9",
     )
     text_lr_scale: float = Field(default=0.4, gt=0, le=1, description="of what reads the text")
     betas: tuple[float, float] = (0.8, 0.99)
@@ -66,9 +66,7 @@ class S2Args(RunArgs):
             raise ValueError("give either network (from scratch) or base (fine-tuning)")
         if self.base_discriminators is not None and self.base is None:
             raise ValueError("base_discriminators without base: they judge another voice's sound")
-        if self.trained == "generator" and self.base is None:
-            raise ValueError("trained: generator without base: it would learn from noise")
-        for name in ("segment_frames", "upsample_channels"):
+        for name in ("segment_frames", "widen_to"):
             if getattr(self, name) is not None and self.base is None:
                 raise ValueError(f"{name} without base: write it into network")
         return self
@@ -78,8 +76,7 @@ class S2Args(RunArgs):
         crop = self.max_crop_frames
         if crop is not None and crop % 2:
             raise ValueError(f"max_crop_frames is {crop}; it must be even, as a token is 2 frames")
-        if crop is not None and self.network and crop < self.network.segment_frames:
-            raise ValueError(
-                f"max_crop_frames is {crop}; a segment alone has {self.network.segment_frames}"
-            )
+        segment = self.network.segment_frames if self.network else self.segment_frames
+        if crop is not None and segment is not None and crop < segment:
+            raise ValueError(f"max_crop_frames is {crop}; a segment alone has {segment}")
         return self

@@ -10,7 +10,6 @@ from torch import Tensor
 from models.checkpoints import Checkpoint, Kind, read_checkpoint
 from models.gpt_sovits.s2.config import S2Config
 from models.gpt_sovits.s2.discriminator import Discriminators
-from models.gpt_sovits.s2.generator import Generator
 from models.gpt_sovits.s2.synthesizer import Synthesizer
 from training.loops.s2.args import S2Args
 from training.loops.s2.widening import copy_widened
@@ -25,8 +24,7 @@ _SAME_CODEBOOK = 0.02
 def initial_synthesizer(args: S2Args, tokenizer: Mapping[str, Tensor]) -> Synthesizer:
     """From scratch around the data's tokenizer, or the base's, which must have made the tokens.
 
-    A base without posterior encoder, as published voices are, gets a fresh one. What is not
-    trained is frozen.
+    A base without posterior encoder, as published voices are, gets a fresh one.
 
     Raises:
         ConfigError: base or sizes do not fit the tokenizer, or the base is not of S2.
@@ -41,9 +39,6 @@ def initial_synthesizer(args: S2Args, tokenizer: Mapping[str, Tensor]) -> Synthe
     else:
         synthesizer = _from_base(args, read_checkpoint(args.base), tokenizer)
     synthesizer.ssl_proj.requires_grad_(False)
-    if args.trained == "generator":
-        synthesizer.requires_grad_(False)
-        synthesizer.generator.requires_grad_(True)
     return synthesizer
 
 
@@ -83,25 +78,24 @@ def _from_base(args: S2Args, base: Checkpoint, tokenizer: Mapping[str, Tensor]) 
     synthesizer = Synthesizer(config, has_posterior=True)
     weights = {name: tensor.float() for name, tensor in base.state.items()}
     synthesizer.load_state_dict(weights, strict=base.has_posterior)
-    if args.upsample_channels is not None:
-        _widen(synthesizer, args.upsample_channels)
-    return synthesizer
+    return synthesizer if args.widen_to is None else _widened(synthesizer, args.widen_to, args.seed)
 
 
-def _widen(synthesizer: Synthesizer, upsample_channels: int) -> None:
+def _widened(synthesizer: Synthesizer, width: int, seed: int) -> Synthesizer:
     narrow = synthesizer.config.upsample_channels
-    try:
-        config = replace(synthesizer.config, upsample_channels=upsample_channels)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    if upsample_channels < narrow:
+    if width < narrow:
         raise ConfigError(
-            f"upsample_channels is {upsample_channels}; the base has {narrow} already"
+            f"widen_to is {width}; the base's generator has {narrow} channels already"
         )
-    generator = Generator(config)
-    copy_widened(synthesizer.generator, generator)
-    synthesizer.generator = generator
-    synthesizer.config = config
+    try:
+        config = replace(synthesizer.config, upsample_channels=width)
+    except ValueError as error:
+        raise ConfigError(f"widen_to: {error}") from error
+    wide = Synthesizer(config, has_posterior=True)
+    rest = {n: p for n, p in synthesizer.state_dict().items() if not n.startswith("generator.")}
+    wide.load_state_dict(rest, strict=False)
+    copy_widened(synthesizer.generator, wide.generator, seed)
+    return wide
 
 
 def _check_shapes(config: S2Config, tokenizer: Mapping[str, Tensor]) -> None:

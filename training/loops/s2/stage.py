@@ -83,11 +83,6 @@ class S2Stage:
         self.validation = S2Validation(held_out, self.config, args.validation, world.device)
         self.generator_step = self._step(_parameter_groups(self.synthesizer, args.text_lr_scale))
         self.discriminator_step = self._step([{"params": list(self.discriminators.parameters())}])
-        self._frozen_parts = (
-            [part for name, part in self.synthesizer.named_children() if name != "generator"]
-            if args.trained == "generator"
-            else []
-        )
         # The quantiser stays in float32: rounded, it would make other tokens than S1 has learned.
         parts = [m for name, m in self.synthesizer.named_children() if name not in _EXACT_PARTS]
         autocast_calls([*parts, self.discriminators], args.precision, world.device.type)
@@ -98,8 +93,6 @@ class S2Stage:
     def update(self, batches: list[S2TrainingBatch], update: int, epoch: int) -> Update:
         """The discriminators' step where they take part already, then the generator's."""
         self.synthesizer.train()
-        for part in self._frozen_parts:
-            part.eval()  # without dropout: its latents as serving makes them
         self.discriminators.train()
         moved_batches = [moved(batch, self.world.device) for batch in batches]
         kept: list[TrainingOutput] = []

@@ -13,43 +13,47 @@ from torch.nn.utils import parametrize
 
 from models.gpt_sovits.s2.generator import Generator, ResidualBlock
 
-# Equal shares would give copies equal gradients, and they would stay copies for ever.
-_LEAST_SHARE, _MOST_SHARE = 0.8, 1.2
+# Shares differ from weight to weight: Adam takes a common factor of the gradients out again, and
+# copies with equal shares, or with one factor each, would stay copies.
+_LEAST_SHARE, _MOST_SHARE = 0.5, 1.5
+_TINY = 1e-12
 
 
-def copy_widened(source: Generator, target: Generator, seed: int = 0) -> None:
-    """Give ``target``, of the same stages and more channels, the sound of ``source``.
+def copy_widened(source: Generator, target: Generator, seed: int) -> None:
+    """Give ``target``, of the same stages and no fewer channels, the sound of ``source``.
 
     Args:
-        source: has ``upsample_channels`` of at most the target's.
+        source: on the CPU, in float32.
         target: its weights are replaced.
         seed: of which channels are copied, and of the copies' shares.
     """
     widening = _Widening(seed)
     narrow, wide = source.conv_pre.out_channels, target.conv_pre.out_channels
     origins = widening.draw_origins(narrow, wide)
-    _assign(target.conv_pre, _weight(source.conv_pre)[origins], _bias(source.conv_pre)[origins])
-    of_speaker = source.speaker_in
-    _assign(target.speaker_in, _weight(of_speaker)[origins], _bias(of_speaker)[origins])
+    for name in ("conv_pre", "speaker_in"):
+        old_conv = source.get_submodule(name)
+        _assign(old_conv, target.get_submodule(name), _weight(old_conv)[origins], origins, origins)
     blocks_per_stage = len(source.resblocks) // len(source.rates)
-    for stage, (theirs, ours) in enumerate(zip(source.upsamples, target.upsamples, strict=True)):
+    for stage, (before, after) in enumerate(zip(source.upsamples, target.upsamples, strict=True)):
         narrow, wide = narrow // 2, wide // 2
         made = widening.draw_origins(narrow, wide)
-        weight = widening.share(_weight(theirs), origins, dim=0)  # transposed: inputs come first
-        _assign(ours, weight[:, made], _bias(theirs)[made])
+        weight = _weight(before)[:, made]  # transposed: inputs come first
+        _assign(before, after, widening.share(weight, origins, dim=0), origins, made)
         blocks = slice(stage * blocks_per_stage, (stage + 1) * blocks_per_stage)
-        for before, after in zip(source.resblocks[blocks], target.resblocks[blocks], strict=True):
-            assert isinstance(before, ResidualBlock) and isinstance(after, ResidualBlock)
-            layers = zip(before.dilated, after.dilated, before.plain, after.plain, strict=True)
-            for dilated_before, dilated, plain_before, plain in layers:
+        for old, new in zip(source.resblocks[blocks], target.resblocks[blocks], strict=True):
+            assert isinstance(old, ResidualBlock) and isinstance(new, ResidualBlock)
+            layers = zip(old.dilated, new.dilated, old.plain, new.plain, strict=True)
+            for old_dilated, dilated, old_plain, plain in layers:
                 inner = widening.draw_origins(narrow, wide)
-                weight = widening.share(_weight(dilated_before), made, dim=1)
-                _assign(dilated, weight[inner], _bias(dilated_before)[inner])
-                weight = widening.share(_weight(plain_before), inner, dim=1)
+                weight = widening.share(_weight(old_dilated)[inner], made, dim=1)
+                _assign(old_dilated, dilated, weight, inner, inner)
                 # What is added to the stage's channels has to be laid out as they are.
-                _assign(plain, weight[made], _bias(plain_before)[made])
+                weight = widening.share(_weight(old_plain)[made], inner, dim=1)
+                _assign(old_plain, plain, weight, made, made)
         origins = made
-    _assign(target.conv_post, widening.share(_weight(source.conv_post), origins, dim=1))
+    with torch.no_grad():
+        weight = widening.share(_weight(source.conv_post), origins, dim=1)
+        target.conv_post.weight.copy_(weight)
 
 
 class _Widening:
@@ -63,12 +67,11 @@ class _Widening:
 
     def share(self, weight: Tensor, origins: Tensor, dim: int) -> Tensor:
         """``weight`` over copied input channels: the copies' parts add up to the original's."""
-        span = _MOST_SHARE - _LEAST_SHARE
-        shares = torch.rand(len(origins), generator=self._random) * span + _LEAST_SHARE
-        totals = torch.zeros(weight.shape[dim]).index_add_(0, origins, shares)
-        shape = [1] * weight.dim()
-        shape[dim] = -1
-        return weight.index_select(dim, origins) * (shares / totals[origins]).view(shape)
+        copied = weight.index_select(dim, origins)
+        parts = torch.rand(copied.shape, generator=self._random)
+        parts = _LEAST_SHARE + (_MOST_SHARE - _LEAST_SHARE) * parts
+        totals = torch.zeros_like(weight).index_add_(dim, origins, parts)
+        return copied * parts / totals.index_select(dim, origins)
 
 
 def _weight(conv: nn.Module) -> Tensor:
@@ -77,15 +80,20 @@ def _weight(conv: nn.Module) -> Tensor:
     return weight.detach()
 
 
-def _bias(conv: nn.Module) -> Tensor:
-    return conv.get_parameter("bias").detach()
-
-
 @torch.no_grad()
-def _assign(conv: nn.Module, weight: Tensor, bias: Tensor | None = None) -> None:
-    if parametrize.is_parametrized(conv):
-        conv.weight = weight  # weight norm takes it apart
-    else:
-        conv.get_parameter("weight").copy_(weight)
-    if bias is not None:
-        conv.get_parameter("bias").copy_(bias)
+def _assign(
+    before: nn.Module, after: nn.Module, weight: Tensor, first_origins: Tensor, made: Tensor
+) -> None:
+    """Set weight, whose dimension 0 has ``first_origins``, and bias, which has ``made``."""
+    after.get_parameter("bias").copy_(before.get_parameter("bias")[made])
+    if not parametrize.is_parametrized(before):
+        after.get_parameter("weight").copy_(weight)
+        return
+    after.weight = weight  # weight norm takes it apart into length and direction
+    # A direction's own length does not sound, but a learning rate turns a shorter one faster.
+    direction, old_direction = (
+        conv.get_parameter("parametrizations.weight.original1") for conv in (after, before)
+    )
+    lengths = old_direction.flatten(1).norm(dim=1)[first_origins]
+    scale = lengths / direction.flatten(1).norm(dim=1).clamp(min=_TINY)
+    direction.mul_(scale.view(-1, 1, 1))
