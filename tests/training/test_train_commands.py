@@ -180,6 +180,15 @@ def test_a_run_goes_on_with_other_clips_but_not_with_other_tokens(
     assert [entry["update"] for entry in read_metrics(tmp_path / "run", "train")] == [0, 1]
 
 
+def test_a_run_does_not_go_on_with_a_network_of_another_size(
+    tmp_path: Path, prepared: Path
+) -> None:
+    main(train_s2.JOB, command(tmp_path, "s2", prepared, max_updates=1))
+    wider = S2_RUN["network"] | {"upsample_channels": 64}
+    with pytest.raises(SystemExit, match="begun with network sizes .* choose a new folder"):
+        main(train_s2.JOB, command(tmp_path, "s2", prepared, network=wider))
+
+
 def test_a_folder_that_is_not_prepared_ends_the_command_with_why(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"has no prepared\.json"):
         main(train_s2.JOB, command(tmp_path, "s2", tmp_path))

@@ -79,7 +79,7 @@ def run_locally(job: Job[Args], args: Args, data: Path, out: Path) -> bool:
     stop = threading.Event()
     with only_run(out), on_termination(stop.set):
         stage = job.make_stage(args, data, world)
-        require_same_run(out, _facts(job, data))
+        require_same_run(out, _facts(job, data, stage))
         return train(stage, args, out, world, stop.is_set)
 
 
@@ -88,8 +88,8 @@ def run_on_ray(job: Job[Args], args: Args, data: Path, out: Path) -> None:
     with only_run(out):
         # Faults of data and configuration show here, and not once for every restart of the workers.
         # This process may have no GPU, so not in half precision.
-        job.make_stage(args.model_copy(update={"precision": "fp32"}), data, World())
-        require_same_run(out, _facts(job, data))
+        stage = job.make_stage(args.model_copy(update={"precision": "fp32"}), data, World())
+        require_same_run(out, _facts(job, data, stage))
         config = {
             "job": job,
             "args": args.model_dump(mode="json"),
@@ -117,14 +117,27 @@ def _train_worker(config: dict[str, Any]) -> None:
     )
 
 
-def _facts(job: Job[Args], data: Path) -> dict[str, str]:
+def _facts(job: Job[Args], data: Path, stage: Stage[Any]) -> dict[str, str]:
     """Other clips may follow in a run; other tokens may not, for each would mean another sound.
 
     Raises:
         PreparedError: the folder has no tokenizer.
     """
     try:
-        tokenizer = hashlib.sha256((data / TOKENIZER).read_bytes()).hexdigest()
+        tokenizer = (data / TOKENIZER).read_bytes()
     except OSError as error:
         raise PreparedError(f"{data / TOKENIZER} cannot be read: {error.strerror}") from error
-    return {"job": job.module, "tokenizer": tokenizer[:16]}
+    sizes = {
+        f"{network} {name}": tuple(tensor.shape)
+        for network, checkpoint in stage.weights().items()
+        for name, tensor in checkpoint.state.items()
+    }
+    return {
+        "job": job.module,
+        "tokenizer": _digest(tokenizer),
+        "network sizes": _digest(repr(sorted(sizes.items())).encode()),
+    }
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
