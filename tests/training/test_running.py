@@ -56,6 +56,13 @@ def test_run_that_has_learned_something_stays_what_it_is(tmp_path: Path) -> None
         require_same_run(tmp_path, {"rows": "5 of sha256 a"})
 
 
+def test_what_an_older_record_does_not_say_is_not_added_by_who_comes_next(tmp_path: Path) -> None:
+    require_same_run(tmp_path, {"tokenizer": "a"})
+    (tmp_path / "last").mkdir()
+    require_same_run(tmp_path, {"tokenizer": "a", "networks": "of 5 numbers"})  # perhaps wrong
+    require_same_run(tmp_path, {"tokenizer": "a", "networks": "of 6 numbers"})
+
+
 def test_run_from_before_runs_were_recorded_is_gone_on_with_and_recorded(tmp_path: Path) -> None:
     (tmp_path / "last").mkdir()
     require_same_run(tmp_path, {"tokenizer": "a"})

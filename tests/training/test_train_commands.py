@@ -185,7 +185,7 @@ def test_a_run_does_not_go_on_with_a_network_of_another_size(
 ) -> None:
     main(train_s2.JOB, command(tmp_path, "s2", prepared, max_updates=1))
     wider = S2_RUN["network"] | {"upsample_channels": 64}
-    with pytest.raises(SystemExit, match="begun with network sizes .* choose a new folder"):
+    with pytest.raises(SystemExit, match=r"begun with networks of [\d,]+ numbers .* choose a new"):
         main(train_s2.JOB, command(tmp_path, "s2", prepared, network=wider))
 
 

@@ -24,7 +24,7 @@ def require_same_run(folder: Path, facts: Mapping[str, Any]) -> None:
         ConfigError: the run that has begun in the folder is of something else.
     """
     path = folder / _RECORD
-    if _has_begun(folder) and path.exists():
+    if _has_begun(folder) and path.exists():  # its record stays: an older one may say less
         begun = json.loads(path.read_text(encoding="utf-8"))
         for name, value in facts.items():
             if begun.get(name, value) != value:
@@ -32,6 +32,7 @@ def require_same_run(folder: Path, facts: Mapping[str, Any]) -> None:
                     f"{folder} has begun with {name} {begun[name]}, not {value}; "
                     "choose a new folder"
                 )
+        return
     with replacing(path) as partial:
         partial.write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 

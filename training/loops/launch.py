@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import math
 import sys
 import threading
 from collections.abc import Callable
@@ -127,15 +128,17 @@ def _facts(job: Job[Args], data: Path, stage: Stage[Any]) -> dict[str, str]:
         tokenizer = (data / TOKENIZER).read_bytes()
     except OSError as error:
         raise PreparedError(f"{data / TOKENIZER} cannot be read: {error.strerror}") from error
-    sizes = {
-        f"{network} {name}": tuple(tensor.shape)
+    tensors = [
+        (network, name, tuple(tensor.shape))
         for network, checkpoint in stage.weights().items()
         for name, tensor in checkpoint.state.items()
-    }
+    ]
+    num_parameters = sum(math.prod(shape) for _, _, shape in tensors)
+    shapes = repr(sorted(tensors)).encode()
     return {
         "job": job.module,
         "tokenizer": _digest(tokenizer),
-        "network sizes": _digest(repr(sorted(sizes.items())).encode()),
+        "networks": f"of {num_parameters:,} numbers (shapes {_digest(shapes)})",
     }
 
 

@@ -36,7 +36,7 @@ class S2Args(RunArgs):
         default=None,
         ge=1,
         le=1024,
-        description="upsample_channels of a wider generator that sounds as the base's; see ADR 9",
+        description="upsample_channels of a wider generator that sounds as the base's; see ADR 10",
     )
     text_lr_scale: float = Field(default=0.4, gt=0, le=1, description="of what reads the text")
     betas: tuple[float, float] = (0.8, 0.99)
