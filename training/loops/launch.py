@@ -119,7 +119,8 @@ def _train_worker(config: dict[str, Any]) -> None:
 
 
 def _facts(job: Job[Args], data: Path, stage: Stage[Any]) -> dict[str, str]:
-    """Other clips may follow in a run; other tokens may not, for each would mean another sound.
+    """Other clips may follow in a run; other tokens may not, for each would mean another sound, nor
+    networks of another size, into which what was learned does not fit.
 
     Raises:
         PreparedError: the folder has no tokenizer.
